@@ -1,0 +1,96 @@
+/* The C core of bitwren: check, tokenize, encode, search. docs/format.md is the specification of every byte and every rounding.
+ *
+ * C99 without libc, floats, 64-bit division, static mutable state or initialised data: the same files become a MicroPython native module for
+ * each architecture, a user C module, and the host's shared library. Memory comes from the caller. Every function that
+ * reads a file treats it as hostile: what is out of bounds ends in a negative BW_ERR code, never in a stray access. */
+#ifndef BITWREN_H
+#define BITWREN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BW_OK = 0,
+    BW_ERR_READ = -1,      /* the source could not be read, or ends early */
+    BW_ERR_MAGIC = -2,     /* not a file of this kind */
+    BW_ERR_VERSION = -3,   /* a format version this core does not know */
+    BW_ERR_CHECKSUM = -4,  /* a CRC-32 does not match: damaged or half-written */
+    BW_ERR_FORMAT = -5,    /* a field is out of its range */
+    BW_ERR_TEXT = -6,      /* text longer than BW_MAX_TEXT */
+    BW_ERR_ARGUMENT = -7   /* k, a buffer's size or a section's tag is not usable */
+};
+
+enum {
+    BW_PAGE = 4096,
+    BW_MAX_TEXT = 4096,  /* bytes of a query; a longer one is refused */
+    BW_MAX_DIMS = 512,
+    BW_MAX_UNITS = 1024, /* inputs or outputs of a dense layer */
+    BW_MAX_BITS = 512,
+    BW_MAX_WORD = 48,
+    BW_MAX_PIECE = 16,
+    BW_MIN_WINDOW = 512  /* bytes of window a streamed source needs: no single fetch asks for more */
+};
+
+/* Where a file's bytes are. Exactly one of `base`, `extents` and `read` is set. */
+typedef struct bw_source {
+    const uint8_t *base;     /* all of it, in memory or mapped flash, 4-byte aligned */
+    const uint32_t *extents; /* mapped flash in pieces: pairs (file offset, address), ascending, the first offset 0 */
+    uint32_t extent_count;
+    int (*read)(void *context, uint32_t offset, uint8_t *to, uint32_t length); /* 0 when done */
+    void *context;
+    uint8_t *window; /* read's buffer, 4-byte aligned, BW_MIN_WINDOW bytes or more; its contents live between fetches */
+    uint32_t window_size, window_start, window_length;
+    uint32_t size; /* of the file */
+} bw_source;
+
+/* Bytes [offset, offset + length), valid until the next fetch from this source; NULL when they cannot be had. length <= BW_MIN_WINDOW.
+ * Copied to `scratch` (length bytes, 4-byte aligned) when they do not lie together in memory. `ahead` >= length says how many bytes from offset
+ * on will be wanted soon: what a streamed source may read at once. Multiples of 4 come back 4-byte aligned. */
+const uint8_t *bw_fetch(bw_source *source, uint32_t offset, uint32_t length, uint32_t ahead, uint8_t *scratch);
+
+/* zlib's CRC-32 of a range, continuing `crc` (0 to begin). Returns 0 or BW_ERR_READ. */
+int bw_crc32(bw_source *source, uint32_t offset, uint32_t length, uint32_t *crc);
+
+typedef struct bw_section { uint32_t offset, length, crc; } bw_section;
+
+/* Check page 0 (magic is "BWE1" or "BWT1"; CRC, version, size against source->size, sections in bounds). With `all`, check every section's CRC too. */
+int bw_check(bw_source *source, const char *magic, int all);
+
+typedef struct bw_encoder {
+    uint32_t dims, row_bits, pieces, gain, bits, layers;
+    uint8_t identity[16];
+    bw_section vocabulary, rows, scales, head;
+} bw_encoder;
+
+/* Read the fields of a checked encoder file and check their ranges (not the CRCs: see bw_check). */
+int bw_open_encoder(bw_source *source, bw_encoder *encoder);
+
+/* Token ids of UTF-8 text, the first `capacity` of them stored. Returns how many there are in all, or an error. */
+int bw_tokens(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint16_t *ids, uint32_t capacity);
+
+/* Bytes of work memory bw_encode needs, 4-byte aligned: sums, vector, hidden layers. */
+#define BW_ENCODE_WORK (4 * BW_MAX_DIMS + 2 * BW_MAX_UNITS)
+
+/* The code of UTF-8 text: encoder->bits / 32 words. Returns the number of tokens (0: no words in it, the code is that of the zero vector), or an error. */
+int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code, uint8_t *work);
+
+/* The int8 vector the head takes (dims bytes), for tests. Returns the number of tokens or an error. */
+int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, int8_t *vector, uint8_t *work);
+
+typedef struct bw_table {
+    uint32_t count, bits, layout, flags, threshold;
+    uint8_t identity[16];
+    bw_section codes, live, offsets, documents;
+} bw_table;
+
+int bw_open_table(bw_source *source, bw_table *table);
+
+typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
+
+/* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
+int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits);
+
+/* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
+int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);
+
+#endif

@@ -1,0 +1,189 @@
+"""A bundle: the directory that a board gets, made from a corpus and searched by the reference."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, container, lower
+from . import table as tables
+from .corpus import Document
+from .encoder import Encoder, EncoderFolder
+from .errors import BitwrenError, EncoderMismatch
+from .hamming import Codes, distances
+from .queries import check_k, check_query, check_words
+
+ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
+FALSE_ACCEPT = 0.05
+"""Share of documents whose nearest *other* document would pass for a confident match; sets the threshold."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, what is done and the total."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An encoder and a table made with it."""
+
+    encoder: Encoder
+    table: tables.Table
+
+    def __post_init__(self) -> None:
+        if self.encoder.identity != self.table.identity or self.encoder.bits != self.table.bits:
+            raise EncoderMismatch(
+                "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
+            )
+
+    def search(self, query: str, k: int) -> list[tables.Hit]:
+        """The k nearest documents, by (distance, slot).
+
+        :raises QueryError: when the query or k cannot be used.
+        """
+        check_query(query)
+        check_k(k, int(self.table.live.sum()))
+        check_words(self.encoder, query)
+        return self.table.search(self.encoder.encode([query])[0], k)
+
+    def answer(self, query: str, k: int) -> dict[str, Any]:
+        """One object of docs/protocol.md: the query, its hits or an error."""
+        try:
+            hits = self.search(query, k)
+        except BitwrenError as error:
+            return {"query": query, "error": str(error)}
+        found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
+        return {"query": query, "hits": found, "confident": self.table.confident(hits)}
+
+    @classmethod
+    def read(cls, directory: Path) -> Bundle:
+        """Read and check a bundle.
+
+        :raises FormatError: when a file is missing or damaged.
+        :raises EncoderMismatch: when the table belongs to another encoder.
+        """
+        encoder = lower.read(container.read_file(directory / ENCODER_FILE), str(directory / ENCODER_FILE))
+        found = tables.read(container.read_file(directory / TABLE_FILE), str(directory / TABLE_FILE))
+        return cls(encoder, found)
+
+
+def build(
+    documents: Sequence[Document],
+    folder: EncoderFolder,
+    bits: int,
+    store_text: bool = False,
+    progress: Progress = lambda step, done, total: None,
+) -> Bundle:
+    """Make a bundle in memory.
+
+    :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
+    :raises BitwrenError: when a document has no word that the encoder knows, with its id.
+    """
+    encoder = lower.lower(folder, bits)
+    vectors = []
+    for index, document in enumerate(documents):
+        if not encoder.tokens(document.text):
+            raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
+        vectors.append(encoder.vector(document.text))
+        progress("encode", index + 1, len(documents))
+    codes = encoder.encode_vectors(np.stack(vectors))
+    records = [tables.Record(d.id, d.answer, d.text if store_text else None) for d in documents]
+    threshold = _calibrate(codes, documents, progress)
+    notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
+    live = np.ones(len(codes), dtype=bool)
+    return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes))
+
+
+def write(bundle: Bundle, directory: Path) -> int:
+    """Write a bundle's directory; returns its bytes. What was there is replaced only once everything is written.
+
+    :raises BitwrenError: when the directory holds something else, or cannot be written.
+    """
+    others = _other_files(directory)
+    if others:
+        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new or a bundle's directory")
+    files = {ENCODER_FILE: lower.write(bundle.encoder), TABLE_FILE: tables.write(bundle.table)}
+    staging: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        new, old = staging / "new", staging / "old"
+        for name, data in files.items():
+            container.write_atomic(new / name, data)
+        if directory.exists():
+            os.rename(directory, old)
+        try:
+            os.rename(new, directory)
+        except BaseException:
+            if old.exists():
+                os.rename(old, directory)
+            raise
+    except OSError as error:
+        raise BitwrenError(f"{directory} cannot be written: {error.strerror}; nothing was changed") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+    return sum(map(len, files.values()))
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What ``bitwren inspect`` shows of a ``.bwe`` or ``.bwt`` file: sizes, fields, notes, sections."""
+    data = container.read_file(path)
+    magic = data[:4].decode("ascii", "replace")
+    if magic == tables.MAGIC:
+        found = tables.read(data, str(path))
+        fields: dict[str, Any] = {
+            "kind": "table",
+            "documents": len(found.codes),
+            "live": int(found.live.sum()),
+            "bits": found.bits,
+            "layout": "flat",
+            "threshold": found.threshold,
+            "stores_text": found.records[0].text is not None,
+            "encoder": found.identity.hex(),
+        }
+        notes = found.notes
+    else:
+        encoder = lower.read(data, str(path))
+        fields = {
+            "kind": "encoder",
+            "bits": encoder.bits,
+            "pieces": len(encoder.vocabulary),
+            "dims": encoder.rows.dims,
+            "row_bits": encoder.rows.bits,
+            "layers": [list(layer.weights.shape) for layer in encoder.layers],
+            "identity": encoder.identity.hex(),
+        }
+        notes = encoder.notes
+    file = container.unpack(data, magic, str(path))
+    sections = {tag: {"offset": file.offsets[tag], "bytes": len(body)} for tag, body in file.sections.items()}
+    return {"file": str(path), "bytes": len(data)} | fields | {"notes": notes, "sections": sections}
+
+
+def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) -> int | None:
+    """A distance that few documents are from the nearest one that means something else.
+
+    Two documents with one answer, or one label, mean the same here. None when there is nothing to compare with.
+    """
+    same = [document.label or document.answer for document in documents]
+    names = {name: index for index, name in enumerate(dict.fromkeys(same))}
+    groups = np.array([names[name] for name in same])
+    if len(names) < 2:
+        return None
+    sample = np.linspace(0, len(codes) - 1, min(len(codes), 1000)).astype(int)
+    nearest: list[int] = []
+    for done, index in enumerate(sample, 1):
+        nearest.append(int(distances(codes[index], codes)[groups != groups[index]].min()))
+        progress("calibrate", done, len(sample))
+    return int(np.quantile(np.array(nearest), FALSE_ACCEPT, method="lower"))
+
+
+def _other_files(directory: Path) -> list[str]:
+    if directory.is_dir():
+        return sorted(file.name for file in directory.iterdir() if file.name not in (ENCODER_FILE, TABLE_FILE))
+    return [directory.name] if directory.exists() else []

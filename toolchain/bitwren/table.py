@@ -1,0 +1,140 @@
+"""A table: the documents' codes, ids and answers, as a ``.bwt`` file holds them, and the reference search over it."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container
+from .errors import FormatError
+from .hamming import WIDTHS, Codes, search
+from .slicing import LANES, live_words, slice_codes, unslice_codes
+
+MAGIC = "BWT1"
+NO_THRESHOLD = 0xFFFFFFFF
+MAX_SLOTS = (1 << 22) - 1
+_FLAT = 0
+_TEXT_FLAG = 1
+_FIELDS = struct.Struct("<IHBBI4x16s")
+_RECORD = struct.Struct("<HH")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is answered for a slot; text is None where the table does not store it."""
+
+    id: str
+    answer: str
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result: Hamming distance in bits, slot in the table, and the document's id and answer."""
+
+    distance: int
+    slot: int
+    id: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in memory.
+
+    :ivar codes: uint32 [N, bits / 32], by slot. :ivar live: bool [N].
+    :ivar threshold: largest distance that counts as a confident match; None: not calibrated.
+    :ivar identity: of the encoder that made the codes, 16 bytes.
+    """
+
+    codes: Codes
+    records: Sequence[Record]
+    live: NDArray[np.bool_]
+    identity: bytes
+    threshold: int | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code."""
+        return int(self.codes.shape[1]) * 32
+
+    def search(self, code: Codes, k: int) -> list[Hit]:
+        """The k nearest live documents to a code [bits / 32], by (distance, slot)."""
+        slots, found = search(code, self.codes, k, self.live)
+        return [
+            Hit(int(distance), int(slot), self.records[slot].id, self.records[slot].answer)
+            for slot, distance in zip(slots, found, strict=True)
+        ]
+
+    def confident(self, hits: Sequence[Hit]) -> bool:
+        """Whether the nearest of the hits is near enough; true where no threshold is calibrated."""
+        return bool(hits) and (self.threshold is None or hits[0].distance <= self.threshold)
+
+
+def write(table: Table) -> bytes:
+    """The bytes of a ``.bwt`` file.
+
+    :raises FormatError: when the table is empty, too large or of a width that no chip searches.
+    """
+    count = len(table.codes)
+    if not 1 <= count <= MAX_SLOTS or table.bits not in WIDTHS:
+        raise FormatError(f"a table holds 1 to {MAX_SLOTS} codes of {WIDTHS} bits, not {count} of {table.bits}")
+    with_text = all(record.text is not None for record in table.records)
+    documents = [_pack_record(record) for record in table.records]
+    offsets = np.cumsum([0, *map(len, documents)]).astype("<u4")
+    threshold = NO_THRESHOLD if table.threshold is None else table.threshold
+    fields = _FIELDS.pack(count, table.bits, _FLAT, _TEXT_FLAG * with_text, threshold, table.identity)
+    sections = {
+        "CODE": slice_codes(table.codes).astype("<u4").tobytes(),
+        "LIVE": live_words(table.live).astype("<u4").tobytes(),
+        "OFFS": offsets.tobytes(),
+        "DOCS": b"".join(documents),
+    }
+    return container.pack(MAGIC, fields, table.notes, sections)
+
+
+def read(data: bytes, name: str = "the table") -> Table:
+    """Read a ``.bwt`` file.
+
+    :raises FormatError: when it is damaged, of another version, or its fields contradict each other.
+    """
+    file = container.unpack(data, MAGIC, name)
+    count, bits, layout, flags, threshold, identity = _FIELDS.unpack_from(file.fields)
+    if layout != _FLAT:
+        raise FormatError(f"{name} has layout {layout}, which this bitwren does not know: update it")
+    blocks = -(-count // LANES)
+    code, live, offs, documents = (container.section(file, tag, name) for tag in ("CODE", "LIVE", "OFFS", "DOCS"))
+    fits = 1 <= count <= MAX_SLOTS and bits in WIDTHS and len(code) == blocks * bits * 4
+    if not fits or len(live) != blocks * 4 or len(offs) != 4 * (count + 1):
+        raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
+    codes = unslice_codes(np.frombuffer(code, "<u4").reshape(blocks, bits), count)
+    lanes = np.unpackbits(np.frombuffer(live, np.uint8), bitorder="little")[:count].astype(bool)
+    offsets = np.frombuffer(offs, "<u4").astype(np.int64)
+    if offsets[0] or offsets[-1] != len(documents) or (np.diff(offsets) < _RECORD.size).any():
+        raise FormatError(f"{name} is damaged: its answers' offsets are out of order")
+    records = [_unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), name) for start, end in itertools.pairwise(offsets)]
+    return Table(codes, records, lanes, identity, None if threshold == NO_THRESHOLD else threshold, file.notes)
+
+
+def _pack_record(record: Record) -> bytes:
+    name, answer = record.id.encode(), record.answer.encode()
+    return _RECORD.pack(len(name), len(answer)) + name + answer + (record.text or "").encode()
+
+
+def _unpack_record(data: bytes, with_text: bool, name: str) -> Record:
+    id_size, answer_size = _RECORD.unpack_from(data)
+    body = data[_RECORD.size :]
+    try:
+        if id_size + answer_size > len(body):
+            raise ValueError
+        text = body[id_size + answer_size :].decode() if with_text else None
+        return Record(body[:id_size].decode(), body[id_size : id_size + answer_size].decode(), text)
+    except ValueError:
+        raise FormatError(f"{name} is damaged: an answer is cut off or not UTF-8") from None

@@ -1,0 +1,27 @@
+"""Training of encoders: what needs TensorFlow or a teacher, and only that.
+
+Nothing outside this package imports it except to train, and its modules import TensorFlow, sentence-transformers, tokenizers
+and scikit-learn only where they are used, so ``import bitwren`` needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..errors import BitwrenError
+
+
+class TrainingError(BitwrenError):
+    """A recipe, a data folder or an installation that cannot train an encoder."""
+
+
+def need(module: str) -> Any:
+    """Import a module that only training needs.
+
+    :raises TrainingError: when it is not installed, with what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise TrainingError(f"Training needs {module.split('.')[0]}: pip install 'bitwren[train]' ({error})") from error

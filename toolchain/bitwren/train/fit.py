@@ -1,0 +1,145 @@
+"""The whole recipe: text, teacher, vocabulary, distillation, quantisation, and a model folder at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frontend import INPUT_SCALE, Rows, pool, rescale
+from ..tokenizer import Vocabulary
+from . import TrainingError
+from .distil import Hyper, Student, Texts, as_hyper, cluster, distil, initial_rows
+from .quantize import export_head, quantize_rows
+from .sources import Source, read_sources
+from .teacher import Teacher
+from .vocabulary import count_words, tokenize, train_vocabulary
+
+CALIBRATION_TEXTS = 500
+
+
+def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_dir: Path, seed: int | None = None) -> None:
+    """Train the encoder of a recipe and write its folder, all of it or nothing.
+
+    :param recipe_path: ``recipe.toml``.
+    :param data_dir: the folder that the recipe's sources are in.
+    :param out_dir: the model's folder; a model there is replaced, its README.md kept.
+    :param teacher: a sentence-transformers name or folder.
+    :param cache_dir: where the teacher's embeddings are kept between runs.
+    :param seed: in place of the recipe's.
+    """
+    recipe = read_recipe(recipe_path)
+    seed = int(recipe["seed"]) if seed is None else seed
+    hyper = as_hyper(recipe.get("training", {}))
+    sources = [Source.from_recipe(entry) for entry in recipe["sources"]]
+    guide = Teacher(teacher, cache_dir)
+
+    texts = read_sources(sources, data_dir, int(recipe["seed"]))
+    say("texts: " + ", ".join(f"{len(part)} {source.name}" for source, part in zip(sources, texts, strict=True)))
+    targets = np.concatenate([guide.embed(part, source.name) for source, part in zip(sources, texts, strict=True)])
+    everything = [text for part in texts for text in part]
+
+    vocabulary = train_vocabulary(count_words(everything), int(recipe["vocabulary"]["pieces"]))
+    ids, offsets = tokenize(vocabulary, everything)
+    say(f"vocabulary: {len(vocabulary)} pieces, {len(ids) / len(everything):.1f} tokens a text")
+
+    material = Texts(ids, offsets, targets)
+    student = train_student(material, vocabulary, guide, hyper, seed)
+    rows = quantize_rows(student.rows)
+    inputs = calibration_inputs(rows, material, np.random.default_rng(seed))
+    head = export_head(student.kernel, student.bias, inputs)
+    settings = encoder_settings(recipe, hyper, guide.name, seed)
+    write_model(out_dir, settings, vocabulary, rows, head, recipe_path)
+    say(f"written: {out_dir}")
+
+
+def train_student(texts: Texts, vocabulary: Vocabulary, teacher: Teacher, hyper: Hyper, seed: int) -> Student:
+    """Rows from the teacher's view of the pieces, clusters of the teacher's view of the texts, then distillation."""
+    pieces = [piece.decode("utf-8", "replace") for piece in (*vocabulary.starts, *vocabulary.continuations)]
+    counts = np.bincount(texts.ids, minlength=len(vocabulary))
+    rows = initial_rows(teacher.embed(pieces, "vocabulary"), counts, hyper.dims)
+    groups = cluster(texts.targets, hyper.clusters, seed)
+    return distil(texts, rows, groups, hyper, seed)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A recipe, its necessary keys checked."""
+    try:
+        recipe = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"Cannot read the recipe {path}: {error}") from error
+    missing = {"name", "version", "language", "licence", "seed", "vocabulary", "sources"} - set(recipe)
+    if missing:
+        raise TrainingError(f"The recipe {path} lacks {', '.join(sorted(missing))}: see models/base/recipe.toml.")
+    return recipe
+
+
+def calibration_inputs(rows: Rows, texts: Texts, random: np.random.Generator) -> NDArray[np.int8]:
+    """int8 vectors of some training texts [N, D], computed as the chip does."""
+    chosen = random.permutation(len(texts.offsets) - 1)[:CALIBRATION_TEXTS]
+    return np.stack([rescale(pool(rows, texts.ids[texts.offsets[i] : texts.offsets[i + 1]].tolist())) for i in chosen])
+
+
+def encoder_settings(recipe: Mapping[str, Any], hyper: Hyper, teacher: str, seed: int) -> dict[str, Any]:
+    """What ``encoder.toml`` says."""
+    return {
+        "name": recipe["name"],
+        "version": recipe["version"],
+        "language": recipe["language"],
+        "licence": recipe["licence"],
+        "dims": hyper.dims,
+        "row_bits": 2,
+        "bits": hyper.bits,
+        "input_scale": 1 / INPUT_SCALE,
+        "teacher": teacher,
+        "seed": seed,
+    }
+
+
+def write_model(
+    out_dir: Path, settings: Mapping[str, Any], vocabulary: Vocabulary, rows: Rows, head: bytes, recipe: Path | None
+) -> None:
+    """Write a model folder beside its place and move it there, so that nobody ever reads half of one.
+
+    The README.md (and a recipe, unless one is given) of a model that was there is kept.
+    """
+    out_dir = out_dir.resolve()
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
+    try:
+        new = work / "new"
+        new.mkdir()
+        for name, origin in (("README.md", out_dir / "README.md"), ("recipe.toml", recipe or out_dir / "recipe.toml")):
+            if origin.is_file():
+                shutil.copyfile(origin, new / name)
+        (new / "encoder.toml").write_text("".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
+        (new / "vocabulary.txt").write_bytes(vocabulary.text())
+        np.save(new / "rows.npy", rows.packed)
+        np.save(new / "scales.npy", rows.scales)
+        (new / "head.tflite").write_bytes(head)
+        with suppress(FileNotFoundError):
+            os.rename(out_dir, work / "old")
+        os.rename(new, out_dir)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
+
+
+def say(message: str) -> None:
+    """Progress goes to stderr; stdout is for results."""
+    print(message, file=sys.stderr, flush=True)

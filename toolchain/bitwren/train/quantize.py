@@ -1,0 +1,96 @@
+"""From trained weights to what the chip holds: 2-bit rows, one byte a row of scale, and an int8 TFLite head.
+
+The quantisers are stated once, in NumPy, for the export; :mod:`.distil` trains through the same rounding (Jacob et al. 2018,
+"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frontend import INPUT_SCALE, Rows, pack_rows
+from . import TrainingError, need
+
+INPUT_LOW, INPUT_HIGH = -128 / INPUT_SCALE, 127 / INPUT_SCALE
+"""Calibration must span exactly this for the converter to choose scale 1/32 and zero point 0."""
+
+STEP = 1.0
+"""Distance between a row's four values, in mean magnitudes of the row."""
+
+
+def quantize_rows(weights: NDArray[np.float32]) -> Rows:
+    """Rows at two bits: each value becomes the nearest of (-3, -1, 1, 3) times the row's scale.
+
+    :param weights: float32 [V, D].
+    :return: packed rows and scales; the scales' common unit is the largest scale / 255, and cancels in the chip's rescaling.
+    """
+    steps = STEP * np.abs(weights).mean(axis=1, keepdims=True)
+    fields = np.clip(np.floor(weights / np.maximum(steps, 1e-9)), -2, 1).astype(np.int32)
+    unit = max(float(steps.max(initial=0.0)), 1e-9) / 255
+    return Rows(pack_rows(2 * fields + 1, 2), np.rint(steps[:, 0] / unit).astype(np.uint8), 2)
+
+
+def export_head(
+    kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: NDArray[np.int8], path: Path | None = None
+) -> bytes:
+    """Convert the head to a fully int8 TFLite model of one FULLY_CONNECTED.
+
+    :param kernel: float32 [D, K].
+    :param bias: float32 [K].
+    :param inputs: int8 [N, D] of real inputs, to calibrate the output's scale with.
+    :param path: where to write the model, if anywhere.
+    :return: the model's bytes.
+    :raises TrainingError: when the converter chose another input scale than 1/32.
+    """
+    tf = need("tensorflow")
+    dims, bits = kernel.shape
+    model = tf.keras.Sequential([tf.keras.Input((dims,), batch_size=1), tf.keras.layers.Dense(bits)])
+    model.layers[0].set_weights([kernel, bias])
+
+    def representative() -> Iterator[list[NDArray[np.float32]]]:
+        ends = np.zeros((1, dims), dtype=np.float32)
+        ends[0, :2] = INPUT_LOW, INPUT_HIGH
+        yield [ends]
+        for row in inputs:
+            yield [row[None].astype(np.float32) / INPUT_SCALE]
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    data = bytes(converter.convert())
+    scale, zero_point = head_interpreter(data).get_input_details()[0]["quantization"]
+    if scale != 1 / INPUT_SCALE or zero_point != 0:
+        raise TrainingError(
+            f"The converter chose input scale {scale} and zero point {zero_point} instead of 1/{INPUT_SCALE} and 0; "
+            "use the TensorFlow version that bitwren[train] asks for."
+        )
+    if path is not None:
+        path.write_bytes(data)
+    return data
+
+
+def head_interpreter(model: bytes) -> Any:
+    """A LiteRT interpreter for a head, its tensors allocated."""
+    interpreter = need("ai_edge_litert.interpreter").Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_head(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Code bits of int8 inputs [N, D]: bool [N, K], true where an output is above its zero point."""
+    interpreter = head_interpreter(model)
+    index = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(index, inputs.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(index, inputs)
+    interpreter.invoke()
+    output = interpreter.get_output_details()[0]
+    bits: NDArray[np.bool_] = interpreter.get_tensor(output["index"]) > output["quantization"][1]
+    return bits
