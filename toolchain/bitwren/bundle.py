@@ -92,7 +92,7 @@ def build(
         vectors.append(encoder.vector(document.text))
         progress("encode", index + 1, len(documents))
     codes = encoder.encode_vectors(np.stack(vectors))
-    records = [tables.Record(d.id, d.answer, d.text if store_text else None) for d in documents]
+    records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     threshold = _calibrate(codes, documents, progress)
     notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)

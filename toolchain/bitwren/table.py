@@ -27,11 +27,12 @@ _RECORD = struct.Struct("<HH")
 
 @dataclass(frozen=True)
 class Record:
-    """What is answered for a slot; text is None where the table does not store it."""
+    """What is answered for a slot; text is None where the table does not store it, label empty where there is none."""
 
     id: str
     answer: str
     text: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def write(table: Table) -> bytes:
         "OFFS": offsets.tobytes(),
         "DOCS": b"".join(documents),
     }
+    if any(record.label for record in table.records):
+        sections["LABL"] = _pack_labels([record.label for record in table.records])
     return container.pack(MAGIC, fields, table.notes, sections)
 
 
@@ -119,7 +122,11 @@ def read(data: bytes, name: str = "the table") -> Table:
     offsets = np.frombuffer(offs, "<u4").astype(np.int64)
     if offsets[0] or offsets[-1] != len(documents) or (np.diff(offsets) < _RECORD.size).any():
         raise FormatError(f"{name} is damaged: its answers' offsets are out of order")
-    records = [_unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), name) for start, end in itertools.pairwise(offsets)]
+    labels = _unpack_labels(file.sections["LABL"], count, name) if "LABL" in file.sections else [""] * count
+    records = [
+        _unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), label, name)
+        for (start, end), label in zip(itertools.pairwise(offsets), labels, strict=True)
+    ]
     return Table(codes, records, lanes, identity, None if threshold == NO_THRESHOLD else threshold, file.notes)
 
 
@@ -128,13 +135,33 @@ def _pack_record(record: Record) -> bytes:
     return _RECORD.pack(len(name), len(answer)) + name + answer + (record.text or "").encode()
 
 
-def _unpack_record(data: bytes, with_text: bool, name: str) -> Record:
+def _unpack_record(data: bytes, with_text: bool, label: str, name: str) -> Record:
     id_size, answer_size = _RECORD.unpack_from(data)
     body = data[_RECORD.size :]
     try:
         if id_size + answer_size > len(body):
             raise ValueError
         text = body[id_size + answer_size :].decode() if with_text else None
-        return Record(body[:id_size].decode(), body[id_size : id_size + answer_size].decode(), text)
+        return Record(body[:id_size].decode(), body[id_size : id_size + answer_size].decode(), text, label)
     except ValueError:
         raise FormatError(f"{name} is damaged: an answer is cut off or not UTF-8") from None
+
+
+def _pack_labels(labels: Sequence[str]) -> bytes:
+    names = {name: index for index, name in enumerate(dict.fromkeys(labels))}
+    if len(names) > 0xFFFF or any("\0" in name for name in names):
+        raise FormatError(f"{len(names)} different labels; at most 65535 without NUL characters are possible")
+    numbers = np.array([names[label] for label in labels], dtype="<u2").tobytes()
+    return struct.pack("<I", len(names)) + numbers + b"".join(name.encode() + b"\0" for name in names)
+
+
+def _unpack_labels(data: bytes, count: int, name: str) -> list[str]:
+    try:
+        (distinct,) = struct.unpack_from("<I", data)
+        numbers = np.frombuffer(data, "<u2", count, 4)
+        names = data[4 + 2 * count :].decode().split("\0")[:-1]
+        if len(names) != distinct:
+            raise ValueError
+        return [names[number] for number in numbers]
+    except (struct.error, ValueError, IndexError):
+        raise FormatError(f"{name} is damaged: its labels do not fit its documents") from None

@@ -1,0 +1,201 @@
+"""Semantic lookup on this chip:
+
+    import bitwren
+    wren = bitwren.open("faq")
+    for hit in wren.search("the light blinks twice", k=3):
+        print(hit.distance, hit.id, hit.answer)
+"""
+
+import gc
+import json
+import sys
+from array import array
+from collections import OrderedDict, namedtuple
+from struct import unpack_from
+
+from . import messages
+from .storage import File
+
+DEFAULT_K = 3
+_NOT_CALIBRATED = 0xFFFFFFFF
+_FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
+_NOTES, _PAGE = 1024, 4096
+_HAS_TEXT = 1
+
+Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
+
+
+class Error(ValueError):
+    """What is wrong, and what to do, in a sentence."""
+
+
+class Hits(list):
+    """The nearest documents, best first. `confident` is False when not even the first is near enough to be an answer."""
+
+    confident = True
+
+
+def open(path, *, storage="auto"):
+    """Open a bundle: a directory with encoder.bwe and table.bwt.
+
+    :param storage: "mapped", "ram" or "file" insists on one way of reading; "auto" takes the best there is.
+    """
+    return Wren(path, storage)
+
+
+def architecture():
+    """This board's architecture for native modules and its .mpy version, as ("armv6m", "6.3")."""
+    code = getattr(sys.implementation, "_mpy", 0)
+    names = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin")
+    names += ("rv32imc", "rv64imc")
+    arch = code >> 10 & 0x0F
+    return (names[arch] if arch < len(names) else None), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+
+
+class Wren:
+    """An open bundle."""
+
+    def __init__(self, path, storage="auto"):
+        gc.collect()
+        before = _allocated()
+        self._native = native = _load_native()
+        self.path = path.rstrip("/") or path
+        self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage, Error)
+        self._table = File(native, self.path + "/table.bwt", b"BWT1", storage, Error)
+        fields = self._read(self._table, _FIELDS, 32)
+        self._slots, self.bits, _, self._flags, self.threshold = unpack_from("<IHBBI", fields)
+        if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
+            raise Error(messages.OTHER_ENCODER)
+        self.count = self._count_live()
+        self._code = bytearray(self.bits // 8)
+        self._work = bytearray(native.ENCODE_WORK)
+        gc.collect()
+        self._ram = _allocated() - before
+
+    def search(self, text, k=None):
+        """The k nearest documents.
+
+        :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
+        """
+        text = text.encode() if isinstance(text, str) else bytes(text)
+        k = min(DEFAULT_K, self.count) if k is None else k
+        self._refuse(text, k)
+        native = self._native
+        tokens = native.encode(self._encoder.source, text, self._code, self._work)
+        if tokens == 0:
+            raise Error(messages.NO_WORDS)
+        self._demand(tokens, self._encoder)
+        pairs = array("I", bytes(8 * k))
+        found = native.search(self._table.source, self._code, k, pairs)
+        self._demand(found, self._table)
+        hits = Hits()
+        for index in range(found):
+            hits.append(self._hit(pairs[2 * index], pairs[2 * index + 1]))
+        hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
+        return hits
+
+    def answer(self, query, k=None):
+        """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+        try:
+            hits = self.search(query, k)
+        except Error as error:
+            return OrderedDict((("query", query), ("error", str(error))))
+        except MemoryError:
+            return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
+        found = [OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer))) for hit in hits]
+        return OrderedDict((("query", query), ("hits", found), ("confident", hits.confident)))
+
+    def info(self):
+        """What is open, and how: for people and for {"cmd": "info"}."""
+        return OrderedDict(
+            (
+                ("name", self.path.split("/")[-1]),
+                ("documents", self.count),
+                ("bits", self.bits),
+                ("encoder", self._notes(self._encoder).get("name")),
+                ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
+                ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
+                ("native", architecture()[0]),
+                ("ram", self._ram),
+            )
+        )
+
+    def _refuse(self, text, k):
+        if len(text) > messages.MAX_QUERY_BYTES:
+            raise Error(messages.too_long(len(text)))
+        if not text.strip():
+            raise Error(messages.EMPTY)
+        if type(k) is not int:
+            raise Error(messages.K_NOT_A_NUMBER)
+        if k < 1:
+            raise Error(messages.K_TOO_SMALL)
+        if k > self.count:
+            raise Error(messages.k_too_large(k, self.count))
+
+    def _hit(self, distance, slot):
+        place = array("I", (0, 0))
+        self._demand(self._native.record(self._table.source, slot, place), self._table)
+        offset, left = place
+        id_size, answer_size = unpack_from("<HH", self._read(self._table, offset, 4))
+        offset, left = offset + 4, left - 4 - id_size - answer_size
+        if left < 0:
+            self._demand(-5, self._table)
+        name = self._text(offset, id_size)
+        answer = self._text(offset + id_size, answer_size)
+        text = self._text(offset + id_size + answer_size, left) if self._flags & _HAS_TEXT else None
+        return Hit(distance, name, answer, text)
+
+    def _text(self, offset, length):
+        return str(self._read(self._table, offset, length), "utf-8")
+
+    def _read(self, file, offset, length):
+        buffer = bytearray(length)
+        self._demand(self._native.read(file.source, offset, buffer), file)
+        return buffer
+
+    def _demand(self, code, file):
+        """Raise when a call on a file gave an error."""
+        if code < 0:
+            raise Error(messages.bad_file(file.path, code))
+
+    def _notes(self, file):
+        """The header's JSON object."""
+        text = self._read(file, _NOTES, _PAGE - _NOTES)
+        try:
+            notes = json.loads(bytes(text).rstrip(b"\0"))
+        except ValueError:
+            notes = None
+        return notes if isinstance(notes, dict) else {}
+
+    def _count_live(self):
+        """Documents that are not deleted: the bits of section LIVE."""
+        for section in range(16):
+            entry = self._read(self._table, 32 + 16 * section, 16)
+            if entry[:4] == b"LIVE":
+                break
+        offset, length = unpack_from("<II", entry, 4)
+        live = 0
+        for at in range(offset, offset + length, 256):
+            words = self._read(self._table, at, min(256, offset + length - at))
+            if words == b"\xff" * len(words):  # a million documents are 488 of these: no counting of bits in Python
+                live += 8 * len(words)
+            else:
+                live += sum(bin(byte).count("1") for byte in words)
+        return live
+
+
+def _load_native():
+    found = False
+    try:
+        import bitwren_native
+
+        return bitwren_native
+    except ImportError:
+        pass
+    except ValueError:  # incompatible .mpy file
+        found = True
+    raise Error(messages.no_native(*architecture(), found))
+
+
+def _allocated():
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0  # CPython has none

@@ -1,0 +1,62 @@
+"""What people are told. The sentences about a query and about k are, word for word, those of the host (bitwren/queries.py)."""
+
+MAX_QUERY_BYTES = 4096
+
+EMPTY = "the query is empty: type a few words"
+NO_WORDS = "the query has no words, only punctuation: type a few words"
+K_TOO_SMALL = "k must be at least 1"
+K_NOT_A_NUMBER = "k must be a whole number"
+OTHER_ENCODER = (
+    "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
+)
+NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
+NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
+NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
+NO_QUERY = 'the object has no text under "query": send {"query": "...", "k": 3} or {"cmd": "info"}'
+UNKNOWN_COMMAND = 'the only command is {"cmd": "info"}'
+OUT_OF_MEMORY = "not enough memory for this: ask for fewer results, or restart the board"
+
+# The error codes of firmware/native/bitwren.h, as what is the matter with a file.
+_FILE = {
+    -1: "cannot be read, or ends early",
+    -2: "is not the kind of file its name says",
+    -3: "has a format version that this bitwren does not know: update it or build the file again",
+    -4: "is damaged: a checksum does not match",
+    -5: "is damaged or truncated: a field is out of its range",
+}
+
+
+def too_long(size):
+    return "the query is {} bytes long; at most {} are possible: shorten it".format(size, MAX_QUERY_BYTES)
+
+
+def k_too_large(k, documents):
+    return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
+
+
+def line_too_long(limit):
+    return "the line is longer than {} bytes: shorten it".format(limit)
+
+
+def missing(path):
+    return "{} is not there: copy the bundle again (bitwren deploy)".format(path)
+
+
+def bad_file(path, code):
+    sentence = _FILE.get(code, "cannot be used (error {})".format(code))
+    return "{} {}{}".format(path, sentence, "" if code == -3 else "; copy or build it again")
+
+
+def no_storage(path, kind):
+    return '{} cannot be {} here: open it with storage="auto"'.format(path, {"ram": "held in RAM"}.get(kind, "mapped"))
+
+
+def unknown_storage(kind):
+    return 'storage is "{}" but must be "auto", "mapped", "ram" or "file"'.format(kind)
+
+
+def no_native(arch, version, found):
+    """:param found: False when there is no module at all, True when there is one for another board."""
+    wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
+    trouble = "the one that is here is for another board or version" if found else "none is here"
+    return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)

@@ -1,0 +1,119 @@
+"""How a file of a bundle is read: in place from mapped flash, held in RAM, or streamed through one small window.
+
+What the native module takes as a *source* is a buffer; or (extents, size) for pieces of mapped flash; or (read, window, size).
+"""
+
+import gc
+import os
+
+from . import littlefs, messages
+
+XIP = 0x10000000  # where rp2 chips map their flash
+WINDOW = 4096  # more saves few reads: a table is read from front to back, an encoder in small pieces
+KINDS = ("mapped", "ram", "file")
+
+
+class File:
+    """A checked file. `kind` says how it is read; `source` is for the native module.
+
+    What is mapped stays in place until the file is replaced or removed: open a bundle anew after that.
+    """
+
+    def __init__(self, native, path, magic, storage, error):
+        """Take the best way that gives the file's checked contents. :param error: the exception to raise with a sentence."""
+        if storage != "auto" and storage not in KINDS:
+            raise error(messages.unknown_storage(storage))
+        try:
+            size = os.stat(path)[6]
+        except OSError:
+            raise error(messages.missing(path))
+        code = None
+        for kind, make in ((KINDS[0], _mapped), (KINDS[1], _in_ram), (KINDS[2], _streamed)):
+            if storage not in ("auto", kind):
+                continue
+            try:
+                source = make(path, size, storage == kind)
+                if source is None:
+                    continue
+                code = native.check(source, magic, True)
+            except OSError:
+                code = -1
+            if code == 0:
+                self.path, self.kind, self.source = path, kind, source
+                return
+        raise error(messages.no_storage(path, storage) if code is None else messages.bad_file(path, code))
+
+
+def _mapped(path, size, wanted):
+    """Extents of a file in the flash that an rp2 chip maps into memory; None elsewhere, or where the file is not in littlefs there."""
+    try:
+        import rp2
+        import uctypes
+    except ImportError:
+        return None
+    flash = rp2.Flash()
+    length = flash.ioctl(4, 0) * flash.ioctl(5, 0)
+    address = flash_address(flash, length, uctypes)
+    if address is None:
+        return None
+    try:
+        region = uctypes.bytearray_at(address, length)
+        places, found_size = littlefs.extents(region, absolute(path), flash.ioctl(5, 0), address)
+    except littlefs.NotFound:
+        return None
+    return (places, size) if found_size == size else None
+
+
+def flash_address(flash, length, uctypes):
+    """Where the filesystem's flash is mapped. It is the last part of a flash of 1 to 16 MB: the first bytes tell which."""
+    try:
+        return uctypes.addressof(flash)  # MicroPython 1.25 and later
+    except TypeError:
+        pass
+    first = bytearray(512)
+    flash.readblocks(0, first, 0)
+    for megabytes in (1, 2, 4, 8, 16):
+        address = XIP + (megabytes << 20) - length
+        if address >= XIP and uctypes.bytearray_at(address, len(first)) == first:
+            return address
+    return None
+
+
+def absolute(path):
+    """A path from the root, as bytes, without "." and ".."."""
+    names = []
+    for name in (path if path.startswith("/") else os.getcwd() + "/" + path).split("/"):
+        if name == "..":
+            del names[-1:]
+        elif name and name != ".":
+            names.append(name)
+    return "/".join(names).encode()
+
+
+def _in_ram(path, size, wanted):
+    """All of a small file: at most a quarter of the free heap, unless it is wanted so. None where it does not fit."""
+    gc.collect()
+    if not wanted and 4 * size > gc.mem_free():
+        return None
+    try:
+        contents = bytearray(size)
+    except MemoryError:
+        return None
+    with open(path, "rb") as file:
+        read = file.readinto(contents)
+    return contents if read == size else None
+
+
+def _streamed(path, size, wanted):
+    """A window over a file that stays open."""
+    file = open(path, "rb")
+    window = bytearray(WINDOW)
+    view = memoryview(window)
+
+    def read(offset, length):
+        file.seek(offset)
+        if file.readinto(view[:length]) != length:
+            raise OSError(5)  # EIO: the file became shorter
+        return 0
+
+    return read, window, size
