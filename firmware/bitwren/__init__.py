@@ -150,7 +150,8 @@ class Wren:
 
     def _read(self, file, offset, length):
         buffer = bytearray(length)
-        self._demand(self._native.read(file.source, offset, buffer), file)
+        if length:
+            self._demand(self._native.read(file.source, offset, buffer), file)
         return buffer
 
     def _demand(self, code, file):

@@ -33,9 +33,9 @@ enum {
 
 /* Where a file's bytes are. Exactly one of `base`, `extents` and `read` is set. */
 typedef struct bw_source {
-    const uint8_t *base;     /* all of it, in memory or mapped flash, 4-byte aligned */
-    const uint32_t *extents; /* mapped flash in pieces: pairs (file offset, address), ascending, the first offset 0 */
-    uint32_t extent_count;
+    const uint8_t *base;      /* all of it, in memory or mapped flash, 4-byte aligned */
+    const uintptr_t *extents; /* mapped flash in pieces: pairs (file offset, address), multiples of 4, ascending from offset 0 */
+    uint32_t extent_count, extent_hint; /* the hint (0 to begin) is the piece that served last: fetches mostly go on from there */
     int (*read)(void *context, uint32_t offset, uint8_t *to, uint32_t length); /* 0 when done */
     void *context;
     uint8_t *window; /* read's buffer, 4-byte aligned, BW_MIN_WINDOW bytes or more; its contents live between fetches */
@@ -43,8 +43,8 @@ typedef struct bw_source {
     uint32_t size; /* of the file */
 } bw_source;
 
-/* Bytes [offset, offset + length), valid until the next fetch from this source; NULL when they cannot be had. length <= BW_MIN_WINDOW.
- * Copied to `scratch` (length bytes, 4-byte aligned) when they do not lie together in memory. `ahead` >= length says how many bytes from offset
+/* Bytes [offset, offset + length), valid until the next fetch from this source; NULL when they cannot be had.
+ * length + offset % 4 <= BW_MIN_WINDOW. Copied to `scratch` (length bytes, 4-byte aligned) when they do not lie together in memory. `ahead` >= length says how many bytes from offset
  * on will be wanted soon: what a streamed source may read at once. Multiples of 4 come back 4-byte aligned. */
 const uint8_t *bw_fetch(bw_source *source, uint32_t offset, uint32_t length, uint32_t ahead, uint8_t *scratch);
 

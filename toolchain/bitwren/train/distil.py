@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frontend import INPUT_SCALE
-from . import need
+from . import TrainingError, need
 from .quantize import INPUT_HIGH, STEP
 
 Floats = NDArray[np.float32]
@@ -144,9 +144,7 @@ def batches(groups: NDArray[np.intp], hyper: Hyper, random: np.random.Generator)
     scattered = random.permutation(len(groups))
     far = hyper.batch - near
     for step in range(len(groups) // hyper.batch):
-        yield np.unique(
-            np.concatenate([clustered[step * near : (step + 1) * near], scattered[step * far : (step + 1) * far]])
-        )
+        yield np.unique(np.concatenate([clustered[step * near : (step + 1) * near], scattered[step * far : (step + 1) * far]]))
 
 
 def distil(texts: Texts, rows: Floats, groups: NDArray[np.intp], hyper: Hyper, seed: int) -> Student:
@@ -162,20 +160,12 @@ def distil(texts: Texts, rows: Floats, groups: NDArray[np.intp], hyper: Hyper, s
     mean, directions = principal_components(texts.targets[:: max(1, len(texts.targets) // 50000)], hyper.dims)
     steps = hyper.epochs * (len(groups) // hyper.batch)
     row_optimizer, head_optimizer = (
-        tf.keras.optimizers.Adam(_schedule(tf, rate, steps), beta_2=0.99)
-        for rate in (hyper.row_rate, hyper.head_rate)
+        tf.keras.optimizers.Adam(_schedule(tf, rate, steps), beta_2=0.99) for rate in (hyper.row_rate, hyper.head_rate)
     )
     temperatures = tf.Variable([math.log(15.0)] * (2 * len(hyper.prefixes) + 1), name="log_inverse_temperatures")
     head = [*student.head.trainable_variables, temperatures]
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None, texts.targets.shape[1]], tf.float32),
-        ]
-    )
-    def train_step(ids: Any, segments: Any, targets: Any) -> Any:
+    def step(ids: Any, segments: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             pooled, outputs = student((ids, segments, tf.shape(targets)[0]))
             anchors = tf.math.l2_normalize((targets - mean) @ directions, axis=1)
@@ -185,6 +175,8 @@ def distil(texts: Texts, rows: Floats, groups: NDArray[np.intp], hyper: Hyper, s
         head_optimizer.apply_gradients(list(zip(gradients[1:], head, strict=True)))
         return loss
 
+    signature = [tf.TensorSpec([None], tf.int32)] * 2 + [tf.TensorSpec([None, texts.targets.shape[1]], tf.float32)]
+    train_step = tf.function(step, input_signature=signature)
     started = time.monotonic()
     for epoch in range(hyper.epochs):
         losses = [float(train_step(*texts.batch(index))) for index in batches(groups, hyper, random)]
@@ -199,7 +191,7 @@ def distil(texts: Texts, rows: Floats, groups: NDArray[np.intp], hyper: Hyper, s
 def _student(tf: Any, rows: Floats, kernel: Floats, hyper: Hyper) -> Any:
     """The Keras model. Its input is (token ids [M], batch row of each [M], batch size); its output (pooled, outputs)."""
 
-    class BagOfRows(tf.keras.Model):  # type: ignore[misc, name-defined]
+    class BagOfRows(tf.keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.rows = self.add_weight(shape=rows.shape, name="rows")
@@ -241,9 +233,7 @@ def _codes(tf: Any, outputs: Any) -> Any:
     return _straight_through(tf, soft, tf.where(outputs > 0, 1.0, -1.0))
 
 
-def _loss(
-    tf: Any, pooled: Any, outputs: Any, targets: Any, anchors: Any, temperatures: Any, hyper: Hyper
-) -> Any:
+def _loss(tf: Any, pooled: Any, outputs: Any, targets: Any, anchors: Any, temperatures: Any, hyper: Hyper) -> Any:
     """Cross-entropy and squared error of similarities, over codes and floats of every prefix, and toward the anchors."""
     similarities = tf.matmul(targets, targets, transpose_b=True)
     itself = tf.eye(tf.shape(targets)[0]) * 1e4  # a text is no neighbour of its own
@@ -265,9 +255,7 @@ def _loss(
     return total
 
 
-def _similarity_loss(
-    tf: Any, found: Any, similarities: Any, wanted: Any, itself: Any, temperature: Any, mse: float
-) -> Any:
+def _similarity_loss(tf: Any, found: Any, similarities: Any, wanted: Any, itself: Any, temperature: Any, mse: float) -> Any:
     """Cross-entropy of ``wanted`` with the softmax of found similarities [B, B], plus their squared error."""
     logits = found * tf.exp(temperature) - itself
     cross = -tf.reduce_mean(tf.reduce_sum(wanted * tf.nn.log_softmax(logits), axis=1))
@@ -283,4 +271,10 @@ def _schedule(tf: Any, rate: float, steps: int) -> Any:
 
 def as_hyper(table: dict[str, Any]) -> Hyper:
     """Hyper-parameters from a recipe's ``[training]`` table."""
-    return Hyper(**{key: tuple(value) if isinstance(value, Sequence) else value for key, value in table.items()})
+    arguments: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    try:
+        return Hyper(**arguments)
+    except TypeError as error:
+        raise TrainingError(
+            f"The recipe's [training] does not fit: {error}. bitwren.train.distil.Hyper says what may be there."
+        ) from error

@@ -1,7 +1,7 @@
 """Retrieval figures of an encoder folder, from the exact codes that a chip computes: what the model card quotes.
 
-``python -m bitwren.train.measure models/base --corpus corpus.csv --queries queries.csv``, or with ``--pairs`` for sentences and their
-questions line by line. Distances are Hamming distances and nothing else; ties go to the document that comes first.
+``python -m bitwren.train.measure models/base --corpus corpus.csv --queries queries.csv``, or with ``--pairs`` for sentences and
+their questions line by line. Distances are Hamming distances and nothing else; ties go to the document that comes first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def distances(queries: Bits, documents: Bits) -> NDArray[np.int32]:
     """Hamming distances [Q, N]."""
     signs = 2 * queries.astype(np.float32) - 1
     products = signs @ (2 * documents.astype(np.float32) - 1).T  # exact: sums of at most 512 ones
-    return ((queries.shape[1] - products) / 2).astype(np.int32)
+    return np.asarray((queries.shape[1] - products) / 2, dtype=np.int32)
 
 
 def auroc(positive: NDArray[np.int32], negative: NDArray[np.int32]) -> float:
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.corpus and given.queries:
             print(*measure_labels(folder, given.corpus, given.queries, given.strangers), sep="\n")
         if given.pairs:
-            print(*measure_pairs(folder, *given.pairs, given.first), sep="\n")
+            print(*measure_pairs(folder, given.pairs[0], given.pairs[1], given.first), sep="\n")
     except (BitwrenError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

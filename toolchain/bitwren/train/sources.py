@@ -56,9 +56,7 @@ class Source:
             reader=str(entry["reader"]),
             first=float(entry.get("first", 1.0)),
             limit=int(entry.get("limit", 0)),
-            options={
-                key: value for key, value in entry.items() if key not in known and key not in ("licence", "origin")
-            },
+            options={key: value for key, value in entry.items() if key not in known and key not in ("licence", "origin")},
         )
 
 

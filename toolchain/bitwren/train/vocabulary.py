@@ -1,8 +1,8 @@
 """A vocabulary of word pieces from training text.
 
-Pieces are learnt by the merges of WordPiece's trainer in the ``tokenizers`` library. Merging leaves many steps on the way to a
-longer piece (``##ti``, ``##tio``) that greedy longest match then hardly uses, so more pieces than wanted are learnt and the least used
-are dropped: every row that stays in flash earns its place.
+Pieces are learnt by the merges of WordPiece's trainer in the ``tokenizers`` library. Merging leaves many steps on the way to
+a longer piece (``##ti``, ``##tio``) that greedy longest match then hardly uses, so more pieces than wanted are learnt and the
+least used are dropped: every row that stays in flash earns its place.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def learn_pieces(counts: Mapping[bytes, int], pieces: int) -> list[str]:
     # The trainer takes text, not counts: each word as often as it occurs, a thousand a line. Sorted, so that ties between
     # merges fall the same way in every run.
     ordered = sorted(counts.items())
-    lines = (
-        " ".join([word.decode()] * min(1000, count - done)) for word, count in ordered for done in range(0, count, 1000)
-    )
+    lines = (" ".join([word.decode()] * min(1000, count - done)) for word, count in ordered for done in range(0, count, 1000))
     model.train_from_iterator(lines, trainer)
     ranked = sorted(model.get_vocab().items(), key=lambda item: int(item[1]))
     return [piece for piece, _ in ranked if piece != "[UNK]"]

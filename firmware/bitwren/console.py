@@ -1,0 +1,242 @@
+"""The line console on a board's serial line, for people and for programs; docs/protocol.md says what goes over the line.
+
+A line that begins with { is a program's: it is not echoed, and its answer is one line of JSON. Any other line is a person's question.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import OrderedDict
+
+from . import Error, messages, open
+
+LINE = 8192  # bytes of a line; a program's query of 4096 bytes fits with most of it escaped
+PROMPT = "> "
+AGAIN = "import bitwren.console; bitwren.console.main()"
+
+_CTRL_C, _CTRL_D, _BACKSPACE, _TAB, _NEWLINE, _RETURN, _ESCAPE, _DELETE = 3, 4, 8, 9, 10, 13, 27, 127
+_BRACE = ord("{")
+
+
+def main(path=None):
+    """Serve a bundle, the first that is found when no path is given, until Ctrl-C or Ctrl-D."""
+    try:
+        path = path or find_bundle()
+        if path is None:
+            print("bitwren:", messages.NO_BUNDLE)
+            return
+        Console(open(path), getattr(sys.stdin, "buffer", sys.stdin), sys.stdout, echo=_has_raw_terminal()).serve()
+    except Error as error:
+        print("bitwren:", error)
+    except MemoryError:
+        print("bitwren:", messages.OUT_OF_MEMORY)
+    except KeyboardInterrupt:
+        pass
+    print("\nbitwren: the console is closed. Again:", AGAIN)
+
+
+def find_bundle():
+    """The first directory, by name, that holds a table."""
+    for name in sorted(os.listdir()):
+        try:
+            os.stat(name + "/table.bwt")
+            return name
+        except OSError:
+            pass
+    return None
+
+
+def _has_raw_terminal():
+    # A board's line is raw, so the console echoes; a terminal under Unix echoes and edits by itself.
+    return sys.platform not in ("linux", "darwin")
+
+
+class Console:
+    """One open bundle, the bytes that come in and where text goes."""
+
+    def __init__(self, wren, source, sink, echo):
+        """:param source: has readinto(); 0 bytes are its end. :param sink: has write() for str and bytes."""
+        self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
+        self._line = bytearray(LINE)
+        self._byte = bytearray(1)
+        self._after_return = False  # a newline that follows is the same line's end
+        self._prompted = False  # the cursor stands behind a prompt
+
+    def serve(self):
+        """Answer lines until the stream ends or somebody ends it."""
+        self._banner()
+        self._prompt()
+        while True:
+            length = self._read_line()
+            if length is None:
+                return
+            line = memoryview(self._line)[: min(length, LINE)]
+            if length and self._line[0] == _BRACE:
+                self._reply(self._program(line, length > LINE))
+            else:
+                self._person(line, length > LINE)
+                self._prompt()
+
+    def _read_line(self):
+        """Fill the line; returns its length, more than LINE when not all of it was kept, or None at the end."""
+        length = 0
+        while True:
+            byte = self._next()
+            if byte is None or byte == _CTRL_C or byte == _CTRL_D:
+                return length if byte is None and length else None
+            newline_of_return = byte == _NEWLINE and self._after_return
+            self._after_return = byte == _RETURN
+            if newline_of_return:
+                continue
+            if byte == _NEWLINE or byte == _RETURN:
+                if self._echo and not (length and self._line[0] == _BRACE):
+                    self._sink.write("\n")
+                return length
+            if byte == _BACKSPACE or byte == _DELETE:
+                length = self._rub_out(length)
+            elif byte == _ESCAPE:
+                self._skip_escape()
+            elif byte >= 32 or byte == _TAB:
+                if length < LINE:
+                    self._line[length] = byte
+                    self._show(byte)
+                length = min(length + 1, LINE + 1)
+
+    def _next(self):
+        return self._byte[0] if self._source.readinto(self._byte) else None
+
+    def _show(self, byte):
+        """Echo a byte just put in the line, unless a program sends it."""
+        if self._line[0] == _BRACE:
+            if self._prompted:
+                self._sink.write("\n")  # so that the answer begins a line
+            self._prompted = False
+        elif self._echo:
+            if not self._prompted:
+                self._prompt()
+            self._sink.write(b" " if byte == _TAB else bytes(self._byte))
+
+    def _rub_out(self, length):
+        """Take the last character, of 1 to 4 bytes, from the line."""
+        if not 0 < length <= LINE or self._line[0] == _BRACE:
+            return length
+        length -= 1
+        while length and self._line[length] & 0xC0 == 0x80:
+            length -= 1
+        if self._echo:
+            self._sink.write("\b \b")
+        return length
+
+    def _skip_escape(self):
+        """Pass over what an arrow or function key sends."""
+        byte = self._next()
+        if byte == ord("[") or byte == ord("O"):
+            byte = self._next()
+            while byte is not None and 32 <= byte < 64:
+                byte = self._next()
+
+    def _prompt(self):
+        self._sink.write(PROMPT)
+        self._prompted = True
+
+    def _banner(self):
+        info = self._wren.info()
+        storage = info["storage"]
+        self._sink.write(
+            "bitwren: {}, {} documents, {} bits, encoder {}; read from: encoder {}, table {}\n".format(
+                info["name"], info["documents"], info["bits"], info["encoder"], storage["encoder"], storage["table"]
+            )
+        )
+        self._sink.write("Type a question. Ctrl-C gives the REPL.\n")
+
+    def _person(self, line, too_long):
+        if not len(line):
+            return
+        self._prompted = False
+        began = _milliseconds()
+        try:
+            if too_long:
+                raise Error(messages.line_too_long(LINE))
+            hits = self._wren.search(line)
+        except Exception as error:
+            self._sink.write("  {}\n".format(_sentence(error)))
+            return
+        took = _milliseconds() - began
+        for rank, hit in enumerate(hits, 1):
+            answer = hit.answer.replace("\r", "").replace("\n", "\n     ")
+            self._sink.write("  {}. {}  [distance {}, id {}]\n".format(rank, answer, hit.distance, hit.id))
+        doubt = "" if hits.confident else "; not confident: nothing is near enough"
+        self._sink.write("  {} ms{}\n".format(took, doubt))
+
+    def _program(self, line, too_long):
+        """The object that answers a program's line."""
+        query = None
+        try:
+            if too_long:
+                raise Error(messages.line_too_long(LINE))
+            request = _parse(line)
+            if "cmd" in request:
+                if request["cmd"] != "info":
+                    raise Error(messages.UNKNOWN_COMMAND)
+                return self._wren.info()
+            query = request.get("query")
+            if not isinstance(query, str):
+                query = None
+                raise Error(messages.NO_QUERY)
+            query = _strict(query)
+            return self._wren.answer(query, request.get("k"))
+        except Exception as error:  # whatever it is: a client waits for one line
+            return OrderedDict((("query", query), ("error", _sentence(error))))
+
+    def _reply(self, answer):
+        try:
+            text = json.dumps(answer)
+        except MemoryError:
+            text = json.dumps(OrderedDict((("query", None), ("error", messages.OUT_OF_MEMORY))))
+        self._sink.write(text)
+        self._sink.write("\n")
+
+
+def _parse(line):
+    try:
+        text = str(line, "utf-8")
+    except ValueError:
+        raise Error(messages.NOT_UTF8)
+    try:
+        # MicroPython's parser accepts an object that breaks off: a line cut short must not pass for a shorter query.
+        request = json.loads(text) if text.rstrip().endswith("}") else None
+    except ValueError:
+        request = None
+    if not isinstance(request, dict):
+        raise Error(messages.NOT_AN_OBJECT)
+    return request
+
+
+def _strict(text):
+    """Text whose UTF-8 is valid: JSON's escaped surrogate pairs as their character, lone surrogates as U+FFFD.
+
+    MicroPython keeps surrogates as they come; the host joins them, and what is echoed must be readable for every client.
+    """
+    if all(ord(character) < 0xD800 for character in text):
+        return text
+    joined, high = [], 0
+    for character in text:
+        code = ord(character)
+        if high and 0xDC00 <= code < 0xE000:
+            joined[-1] = chr(0x10000 + (high - 0xD800 << 10) + code - 0xDC00)
+            high = 0
+            continue
+        high = code if 0xD800 <= code < 0xDC00 else 0
+        joined.append("\ufffd" if 0xD800 <= code < 0xE000 or code > 0x10FFFF else character)
+    return "".join(joined)
+
+
+def _sentence(error):
+    if isinstance(error, MemoryError):
+        return messages.OUT_OF_MEMORY
+    return str(error) or repr(error)
+
+
+def _milliseconds():
+    return time.ticks_ms() if hasattr(time, "ticks_ms") else int(time.time() * 1000)

@@ -1,0 +1,47 @@
+#!/bin/bash
+# packages.sh PYTHON LOG: makes sure that the tools every build step needs are on this machine.
+# Looks for the tools, not for package names, so that a toolchain installed by hand counts too.
+set -euo pipefail
+
+python=$1
+log=$2
+here=$(dirname "$0")
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "bitwren needs Python 3.11 or later, and '$python' is not. Say which one to use: make PYTHON=/path/to/python3" >&2
+    exit 1
+fi
+
+# gcc prints a library's full path when it has it, and the bare name back when it has not.
+arm_has() { [ "$(arm-none-eabi-gcc -print-file-name="$1" 2>/dev/null || echo "$1")" != "$1" ]; }
+
+missing=()
+command -v gcc >/dev/null || missing+=(build-essential)
+command -v cmake >/dev/null || missing+=(cmake)
+command -v arm-none-eabi-gcc >/dev/null || missing+=(gcc-arm-none-eabi)
+arm_has libc.a || missing+=(libnewlib-arm-none-eabi)
+arm_has libstdc++.a || missing+=(libstdc++-arm-none-eabi-newlib)
+command -v bzip2 >/dev/null || missing+=(bzip2)
+command -v xz >/dev/null || missing+=(xz-utils)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "This system has no apt-get. Install what these Debian packages hold, then run make again: ${missing[*]}" >&2
+    exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "Packages are missing. As root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+    # Asked for here, where the question can be seen: the steps below write to a log.
+    sudo -v
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+"$here/logged.sh" "$log" "Installing ${missing[*]} (a minute or two)" \
+    "${as_root[@]}" sh -c "apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"

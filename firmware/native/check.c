@@ -1,0 +1,217 @@
+/* Is this file whole, and are its fields in their ranges? Checksums, sections, and the fields of page 0. */
+#include "internal.h"
+
+enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16 };
+
+/* CRC-32 steps four bits at a time: 16 words of table, since a native module's tables are copied to the heap. */
+static const uint32_t crc_nibble[16] = {
+    0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
+    0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C,
+};
+
+static uint32_t crc_bytes(uint32_t crc, const uint8_t *bytes, uint32_t length) {
+    crc = ~crc;
+    for (uint32_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        crc = crc >> 4 ^ crc_nibble[crc & 15];
+        crc = crc >> 4 ^ crc_nibble[crc & 15];
+    }
+    return ~crc;
+}
+
+int bw_crc32(bw_source *source, uint32_t offset, uint32_t length, uint32_t *crc) {
+    uint32_t scratch[64];
+    while (length > 0) {
+        uint32_t step = bw_min(length, sizeof scratch);
+        const uint8_t *bytes = bw_fetch(source, offset, step, length, (uint8_t *)scratch);
+        if (!bytes) {
+            return BW_ERR_READ;
+        }
+        *crc = crc_bytes(*crc, bytes, step);
+        offset += step;
+        length -= step;
+    }
+    return BW_OK;
+}
+
+/* Check that a file is of the wanted kind and version. Returns its number of sections or an error. */
+static int open_page(bw_source *source, const char *magic) {
+    uint32_t scratch[2];
+    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, BW_FIELDS, (uint8_t *)scratch);
+    if (!head || source->size < BW_PAGE) {
+        return BW_ERR_READ;
+    }
+    if (bw_load32(head) != bw_load32((const uint8_t *)magic)) {
+        return BW_ERR_MAGIC;
+    }
+    if (bw_load16(head + 4) != VERSION) {
+        return BW_ERR_VERSION;
+    }
+    uint32_t count = bw_load16(head + 6);
+    return count <= MAX_SECTIONS ? (int)count : BW_ERR_FORMAT;
+}
+
+/* A section's entry. Returns its tag in `tag`, and 0 or an error. */
+static int read_section(bw_source *source, int index, uint32_t *tag, bw_section *section) {
+    uint32_t scratch[ENTRY / 4];
+    uint32_t at = ENTRIES_AT + ENTRY * (uint32_t)index;
+    const uint8_t *entry = bw_fetch(source, at, ENTRY, BW_FIELDS - at, (uint8_t *)scratch);
+    if (!entry) {
+        return BW_ERR_READ;
+    }
+    *tag = bw_load32(entry);
+    section->offset = bw_load32(entry + 4);
+    section->length = bw_load32(entry + 8);
+    section->crc = bw_load32(entry + 12);
+    int inside = section->offset % BW_PAGE == 0 && section->offset >= BW_PAGE && section->offset <= source->size &&
+                 section->length <= source->size - section->offset;
+    return inside ? BW_OK : BW_ERR_FORMAT;
+}
+
+static int find_section(bw_source *source, int count, const char *wanted, bw_section *section) {
+    for (int index = 0; index < count; index++) {
+        uint32_t tag;
+        int status = read_section(source, index, &tag, section);
+        if (status < 0 || tag == bw_load32((const uint8_t *)wanted)) {
+            return status;
+        }
+    }
+    return BW_ERR_FORMAT;
+}
+
+/* Page 0 against its own CRC and the size of the source. */
+static int check_page(bw_source *source) {
+    static const uint8_t zeros[4] = {0, 0, 0, 0};
+    uint32_t scratch[4], crc = 0;
+    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, sizeof scratch, (uint8_t *)scratch);
+    if (!head) {
+        return BW_ERR_READ;
+    }
+    uint32_t size = bw_load32(head + 8), wanted = bw_load32(head + CRC_AT);
+    int status = bw_crc32(source, 0, CRC_AT, &crc);
+    crc = crc_bytes(crc, zeros, sizeof zeros);
+    status = status < 0 ? status : bw_crc32(source, CRC_AT + 4, BW_PAGE - CRC_AT - 4, &crc);
+    if (status < 0) {
+        return status;
+    }
+    if (crc != wanted) {
+        return BW_ERR_CHECKSUM;
+    }
+    if (size > source->size) {
+        return BW_ERR_READ;
+    }
+    return size == source->size && size % BW_PAGE == 0 ? BW_OK : BW_ERR_FORMAT;
+}
+
+int bw_check(bw_source *source, const char *magic, int all) {
+    int count = open_page(source, magic);
+    int status = count < 0 ? count : check_page(source);
+    for (int index = 0; index < count && status == BW_OK; index++) {
+        bw_section section;
+        uint32_t tag, crc = 0;
+        status = read_section(source, index, &tag, &section);
+        if (all && status == BW_OK) {
+            status = bw_crc32(source, section.offset, section.length, &crc);
+            status = status == BW_OK && crc != section.crc ? BW_ERR_CHECKSUM : status;
+        }
+    }
+    return status;
+}
+
+static int is_width(uint32_t bits) {
+    return bits == 64 || bits == 128 || bits == 256 || bits == 512;
+}
+
+/* The first 32 bytes of a file's own fields. Returns the number of sections or an error. */
+static int read_fields(bw_source *source, const char *magic, uint8_t *fields) {
+    uint32_t scratch[8];
+    int count = open_page(source, magic);
+    if (count < 0) {
+        return count;
+    }
+    const uint8_t *at = bw_fetch(source, BW_FIELDS, sizeof scratch, sizeof scratch, (uint8_t *)scratch);
+    if (!at) {
+        return BW_ERR_READ;
+    }
+    for (uint32_t i = 0; i < sizeof scratch; i++) {
+        fields[i] = at[i];
+    }
+    return count;
+}
+
+int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
+    uint8_t fields[32];
+    int count = read_fields(source, "BWE1", fields);
+    if (count < 0) {
+        return count;
+    }
+    encoder->dims = bw_load16(fields);
+    encoder->row_bits = bw_load16(fields + 2);
+    encoder->pieces = bw_load32(fields + 4);
+    encoder->gain = bw_load32(fields + 8);
+    encoder->bits = bw_load16(fields + 12);
+    encoder->layers = bw_load16(fields + 14);
+    for (int i = 0; i < 16; i++) {
+        encoder->identity[i] = fields[16 + i];
+    }
+    int known = encoder->dims >= 32 && encoder->dims <= BW_MAX_DIMS && encoder->dims % 32 == 0 &&
+                (encoder->row_bits == 2 || encoder->row_bits == 4 || encoder->row_bits == 8) &&
+                encoder->pieces <= 0xFFFF && encoder->gain >= BW_MIN_GAIN && encoder->gain <= BW_MAX_GAIN &&
+                is_width(encoder->bits) && encoder->layers >= 1 && encoder->layers <= 8;
+    int status = known ? find_section(source, count, "VOCB", &encoder->vocabulary) : BW_ERR_FORMAT;
+    status = status < 0 ? status : find_section(source, count, "ROWS", &encoder->rows);
+    status = status < 0 ? status : find_section(source, count, "SCAL", &encoder->scales);
+    status = status < 0 ? status : find_section(source, count, "HEAD", &encoder->head);
+    if (status < 0) {
+        return status;
+    }
+    int agree = encoder->rows.length == encoder->pieces * (encoder->dims / 8 * encoder->row_bits) &&
+                encoder->scales.length == encoder->pieces;
+    return agree ? BW_OK : BW_ERR_FORMAT;
+}
+
+int bw_open_table(bw_source *source, bw_table *table) {
+    uint8_t fields[32];
+    int count = read_fields(source, "BWT1", fields);
+    if (count < 0) {
+        return count;
+    }
+    table->count = bw_load32(fields);
+    table->bits = bw_load16(fields + 4);
+    table->layout = fields[6];
+    table->flags = fields[7];
+    table->threshold = bw_load32(fields + 8);
+    for (int i = 0; i < 16; i++) {
+        table->identity[i] = fields[16 + i];
+    }
+    int known = table->count >= 1 && table->count <= 0x3FFFFF && is_width(table->bits) && table->layout == 0;
+    int status = known ? find_section(source, count, "CODE", &table->codes) : BW_ERR_FORMAT;
+    status = status < 0 ? status : find_section(source, count, "LIVE", &table->live);
+    status = status < 0 ? status : find_section(source, count, "OFFS", &table->offsets);
+    status = status < 0 ? status : find_section(source, count, "DOCS", &table->documents);
+    if (status < 0) {
+        return status;
+    }
+    uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES;
+    int agree = table->codes.length == blocks * table->bits * 4 && table->live.length == blocks * 4 &&
+                table->offsets.length == (table->count + 1) * 4;
+    return agree ? BW_OK : BW_ERR_FORMAT;
+}
+
+int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length) {
+    uint32_t scratch[2];
+    if (slot >= table->count) {
+        return BW_ERR_ARGUMENT;
+    }
+    const uint8_t *ends = bw_fetch(source, table->offsets.offset + 4 * slot, 8, 8, (uint8_t *)scratch);
+    if (!ends) {
+        return BW_ERR_READ;
+    }
+    uint32_t begin = bw_load32(ends), end = bw_load32(ends + 4);
+    if (begin > end || end > table->documents.length) {
+        return BW_ERR_FORMAT;
+    }
+    *offset = table->documents.offset + begin;
+    *length = end - begin;
+    return BW_OK;
+}

@@ -1,0 +1,65 @@
+/* What the core's files share and nobody else needs. */
+#ifndef BITWREN_INTERNAL_H
+#define BITWREN_INTERNAL_H
+
+#include "bitwren.h"
+
+enum {
+    BW_FIELDS = 288,          /* page 0: where the fields of the kind of file begin */
+    BW_FOLD = 320,            /* .bwe: the fold table, one byte for each code point ... */
+    BW_FOLD_FIRST = 0xA0,     /* ... from here ... */
+    BW_FOLD_LAST = 0x17F,     /* ... to here */
+    BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
+    BW_LANES = 32,            /* documents of a code block */
+    BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
+    BW_MIN_GAIN = 189812531,
+    BW_NO_TOKEN = 0x10000     /* no id: the text has ended */
+};
+
+/* Little-endian fields at any address. */
+static inline uint32_t bw_load16(const uint8_t *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8;
+}
+
+static inline uint32_t bw_load32(const uint8_t *at) {
+    return bw_load16(at) | bw_load16(at + 2) << 16;
+}
+
+static inline uint32_t bw_min(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+/* Text being split into words. */
+typedef struct bw_text {
+    bw_source *source; /* of the fold table */
+    const uint8_t *bytes;
+    uint32_t length, position;
+} bw_text;
+
+/* The next word, at most BW_MAX_WORD bytes. Returns its length, 0 at the end of the text, or an error. */
+int bw_next_word(bw_text *text, uint8_t *word);
+
+/* One of the two sorted lists of pieces. */
+typedef struct bw_pieces {
+    uint32_t count, buckets, first_id, first_bucket;
+} bw_pieces;
+
+/* Text being split into tokens. */
+typedef struct bw_tokenizer {
+    bw_text text;
+    bw_pieces lists[2];       /* starts, continuations */
+    uint32_t offsets;         /* file offset of the buckets' offsets */
+    uint32_t pool, pool_size; /* file offset and bytes of the buckets */
+    uint32_t list;            /* the one that the word's next piece comes from */
+    uint32_t length, position;
+    uint8_t word[BW_MAX_WORD];
+} bw_tokenizer;
+
+/* Begin with a text. Returns 0 or an error. */
+int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder *encoder, const uint8_t *text,
+                    uint32_t length);
+
+/* The next token id (below encoder->pieces), BW_NO_TOKEN at the end of the text, or an error. */
+int bw_next_token(bw_tokenizer *tokenizer);
+
+#endif

@@ -1,0 +1,55 @@
+"""The files that a board gets: the MicroPython package, the native module for its architecture, main.py and a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitwren.bundle import ENCODER_FILE, TABLE_FILE
+from bitwren.container import read_file
+from bitwren.errors import BitwrenError
+
+_PACKAGE_DATA = Path(__file__).parent / "data"
+_REPOSITORY = Path(__file__).parents[2]
+BUNDLE_FOLDER = "bundle"
+
+
+def data_folder(name: str) -> Path:
+    """A folder that ships with bitwren (``firmware``, ``examples``): from the wheel, or from the repository.
+
+    :raises BitwrenError: when neither has it.
+    """
+    for root in (_PACKAGE_DATA, _REPOSITORY):
+        if (root / name).is_dir():
+            return root / name
+    raise BitwrenError(f"{name}/ is not part of this installation: install bitwren again or run from its repository")
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: ``.cache`` of the repository."""
+    return _REPOSITORY / ".cache"
+
+
+def native_module(arch: str) -> bytes:
+    """The native module for an architecture (``x64``, ``armv6m``).
+
+    :raises BitwrenError: when it is not built.
+    """
+    name = f"bitwren_native_{arch}.mpy"
+    for folder in (_PACKAGE_DATA / "native", cache_folder() / "native"):
+        if (folder / name).is_file():
+            return read_file(folder / name)
+    raise BitwrenError(f"the native module for {arch} is not built: run 'make natmods' in bitwren's repository")
+
+
+def firmware_files(arch: str) -> dict[str, bytes]:
+    """Everything but the bundle, by path on the board."""
+    firmware = data_folder("firmware")
+    files = {"main.py": read_file(firmware / "main.py"), "lib/bitwren_native.mpy": native_module(arch)}
+    for source in sorted((firmware / "bitwren").rglob("*.py")):
+        files["lib/" + source.relative_to(firmware).as_posix()] = read_file(source)
+    return files
+
+
+def bundle_files(directory: Path) -> dict[str, bytes]:
+    """A bundle's files, by path on the board."""
+    return {f"{BUNDLE_FOLDER}/{name}": read_file(directory / name) for name in (ENCODER_FILE, TABLE_FILE)}

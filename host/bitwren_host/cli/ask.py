@@ -1,0 +1,54 @@
+"""``bitwren search`` and ``bitwren console``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from bitwren.errors import QueryError
+
+from .. import show
+from ..console import answer_lines, converse
+from ..targets import NAMES, open_target
+
+on_option = click.option(
+    "--on", "target", type=click.Choice(NAMES), default="host", show_default=True, help="What searches the bundle."
+)
+k_option = click.option("-k", default=3, show_default=True, help="How many answers.")
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("queries", nargs=-1, required=True)
+@k_option
+@on_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
+def search(directory: Path, queries: tuple[str, ...], k: int, target: str, as_json: bool) -> None:
+    """Answer QUERIES from the bundle in DIRECTORY."""
+    with open_target(target, directory) as found:
+        bits = 0 if as_json else int(found.info()["bits"])
+        for query in queries:
+            reply = found.answer(query, k)
+            if as_json:
+                click.echo(json.dumps(reply, ensure_ascii=False))
+            if "error" in reply:
+                raise QueryError(reply["error"])
+            if not as_json:
+                if len(queries) > 1:
+                    show.out.print(query, style="bold cyan")
+                show.out.print(show.answer(reply, bits))
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@k_option
+@on_option
+def console(directory: Path, k: int, target: str) -> None:
+    """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
+    with open_target(target, directory) as found:
+        if sys.stdin.isatty():
+            converse(found, k)
+        else:
+            answer_lines(found, sys.stdin.buffer, k, sys.stdout)

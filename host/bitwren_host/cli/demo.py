@@ -1,0 +1,55 @@
+"""``bitwren demo``: from a CSV to answers out of an emulated Raspberry Pi Pico."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from bitwren import bundle
+from bitwren.corpus import read_corpus
+from bitwren.encoder import EncoderFolder
+from bitwren.errors import BitwrenError
+
+from .. import show
+from ..board_files import data_folder
+from ..targets import HostTarget, open_target
+
+QUESTIONS = (
+    "nothing happens on my pc when i connect the board",
+    "OSError ENOENT when I open my file",
+    "wifi wont join my home network",
+    "the oled stays black",
+    "how long will it run on two AA cells",
+    "what is the best recipe for pancakes",
+)
+
+
+@click.command()
+@click.option("-o", "--output", default="bitwren-demo", show_default=True, type=click.Path(path_type=Path), help="The bundle.")
+@click.option("-k", default=2, show_default=True, help="How many answers.")
+def demo(output: Path, k: int) -> None:
+    """Build the sample corpus, boot MicroPython on an emulated Pico and let it answer a few questions."""
+    corpus = data_folder("examples") / "board-help" / "corpus.csv"
+    documents = read_corpus(corpus)
+    show.out.print(f"1. {corpus.parent.name}/{corpus.name}: {len(documents)} questions and answers")
+    folder = EncoderFolder.find("base")
+    made = bundle.build(documents, folder, 512)
+    size = bundle.write(made, output)
+    show.out.print(
+        f"2. encoded with '{folder.path.name}' (int8): {made.encoder.bits} bits each, {size / 1024:.0f} KB in {output}/"
+    )
+    show.out.print("3. booting MicroPython on an emulated Raspberry Pi Pico with these files in its flash ...")
+    reference = HostTarget(made)
+    differing = 0
+    with open_target("pico", output) as pico:
+        info = pico.info()
+        show.out.print(f"   it says: {info}", style="dim")
+        show.out.print("4. asking it over its serial console\n")
+        for question in QUESTIONS:
+            reply = pico.answer(question, k)
+            differing += reply != reference.answer(question, k)
+            show.out.print(f"> {question}", style="bold cyan")
+            show.out.print(show.answer(reply, made.encoder.bits), end="\n\n")
+    if differing:
+        raise BitwrenError(f"{differing} of the Pico's answers differ from the host's; this is a bug: please report it")
+    show.out.print(f"The Pico's {len(QUESTIONS)} answers are the host's, bit for bit. Ask your own: make console", style="green")

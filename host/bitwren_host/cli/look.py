@@ -1,0 +1,45 @@
+"""``bitwren inspect`` and ``bitwren boards``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from bitwren.boards import all_boards
+from bitwren.bundle import ENCODER_FILE, TABLE_FILE, describe
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+def inspect(path: Path, as_json: bool) -> None:
+    """Check a .bwe or .bwt file, or a bundle's directory, and show what is in it."""
+    files = [path / ENCODER_FILE, path / TABLE_FILE] if path.is_dir() else [path]
+    found = [describe(file) for file in files]
+    if as_json:
+        click.echo(json.dumps(found if path.is_dir() else found[0], ensure_ascii=False, indent=2))
+        return
+    for fields in found:
+        click.echo(f"{fields.pop('file')}: {fields.pop('kind')}, {fields.pop('bytes'):,} bytes, every checksum right")
+        sections: dict[str, Any] = fields.pop("sections")
+        for name, value in fields.items():
+            click.echo(f"  {name:<13} {value}")
+        for tag, place in sections.items():
+            click.echo(f"  section {tag}  at {place['offset']:#08x}  {place['bytes']:>9,} bytes")
+
+
+@click.command()
+@json_option
+def boards(as_json: bool) -> None:
+    """List the boards that bitwren knows."""
+    known = all_boards()
+    if as_json:
+        click.echo(json.dumps([vars(board) for board in known], indent=2))
+        return
+    for board in known:
+        emulated = f", emulated by {board.emulator}" if board.emulator else ""
+        click.echo(f"{board.name:<8} {board.title} ({board.chip}, native module {board.arch}{emulated})")

@@ -1,0 +1,61 @@
+"""The console: questions in, answers out, for a person at a terminal or a script on a pipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TextIO
+
+from bitwren.errors import BitwrenError
+
+from . import show
+from .targets import Target
+
+HELP = "type a question; :k N sets how many answers, :info tells what answers, :quit or Ctrl-D leaves"
+
+
+def answer_lines(target: Target, lines: Iterable[bytes], k: int, out: TextIO) -> None:
+    """Answer each line of a pipe with one JSON object on one line (docs/protocol.md)."""
+    for raw in lines:
+        try:
+            query = raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            reply = {"query": raw.decode("utf-8", "replace").rstrip("\r\n"), "error": "the query is not UTF-8"}
+        else:
+            reply = target.answer(query, k)
+        print(json.dumps(reply, ensure_ascii=False), file=out, flush=True)
+
+
+def converse(target: Target, k: int) -> None:
+    """Ask a person for questions until they leave."""
+    info = target.info()
+    bits = int(info.get("bits", 0))
+    show.out.print(f"{info.get('documents')} documents, {bits} bits, searched by {info.get('native')}", style="dim")
+    show.out.print(HELP, style="dim")
+    while True:
+        try:
+            line = input("> ").strip()
+        except EOFError:
+            show.out.print()
+            return
+        if line in (":q", ":quit", ":exit"):
+            return
+        if line == ":info":
+            show.out.print_json(json.dumps(info))
+        elif line.startswith(":k"):
+            k = _parse_k(line, k)
+        elif line.startswith(":"):
+            show.out.print(HELP)
+        elif line:
+            show.out.print(show.answer(target.answer(line, k), bits))
+
+
+def _parse_k(line: str, k: int) -> int:
+    try:
+        wanted = int(line[2:])
+        if wanted < 1:
+            raise BitwrenError("k must be at least 1")
+    except (ValueError, BitwrenError):
+        show.out.print(f":k takes a number from 1, as in ':k 5'; it is {k}")
+        return k
+    return wanted

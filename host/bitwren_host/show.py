@@ -1,0 +1,51 @@
+"""Answers for people: the text that search, console and demo print, and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def answer(reply: dict[str, Any], bits: int) -> Text:
+    """An answer object as ranked lines: similarity in percent, distance in bits, id, answer."""
+    if "error" in reply:
+        return Text(str(reply["error"]), style="red")
+    lines = Text()
+    if not reply["confident"]:
+        lines.append("no confident match; nearest:\n", style="yellow")
+    for rank, hit in enumerate(reply["hits"], 1):
+        style = "bold" if rank == 1 and reply["confident"] else ""
+        lines.append(f"{rank:>3}. ", style="cyan")
+        lines.append(hit["answer"], style=style)
+        lines.append(f"  [{hit['id']}, {hit['distance']}/{bits}]\n", style="dim")
+    lines.rstrip()
+    return lines
+
+
+class Progress:
+    """One line on stderr that is rewritten in place, only on a terminal and only for work longer than a moment."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last = 0.0
+        self._drawn = False
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are done."""
+        now = time.monotonic()
+        if not sys.stderr.isatty() or now - self._started < 0.5 or (now - self._last < 0.1 and done < total):
+            return
+        self._last, self._drawn = now, True
+        print(f"\r\033[K{step} {done}/{total}", end="", file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """Remove the line."""
+        if self._drawn:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self._drawn = False

@@ -1,0 +1,276 @@
+"""Training: what needs no TensorFlow is always tested, the rest where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bitwren.frontend import Rows
+from bitwren.text import words
+from bitwren.tokenizer import Vocabulary
+from bitwren.train import TrainingError, need
+from bitwren.train.fit import read_recipe, write_model
+from bitwren.train.measure import auroc, distances, read_pairs, recall
+from bitwren.train.quantize import quantize_rows
+from bitwren.train.sources import Source, read_source, read_sources, tidy
+from bitwren.train.vocabulary import count_words, prune, tokenize
+
+BASE = Path(__file__).parents[1] / "models" / "base"
+
+
+def needs(*modules: str) -> pytest.MarkDecorator:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)} (pip install 'bitwren[train]')")
+
+
+# --- imports ---
+
+
+def test_neither_bitwren_nor_its_training_imports_a_heavy_library():
+    code = (
+        "import sys, bitwren, bitwren.train.fit, bitwren.train.measure, bitwren.train.__main__\n"
+        "print([m for m in ('tensorflow', 'torch', 'sentence_transformers', 'tokenizers', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_library_is_an_error_that_says_what_to_install():
+    with pytest.raises(TrainingError, match=r"pip install 'bitwren\[train\]'"):
+        need("no_such_library_anywhere")
+
+
+# --- sources ---
+
+
+def test_tidy_undoes_treebank_marks():
+    assert tidy("where did levi 's stadium -lrb- the new one -rrb- open ?") == "where did levi's stadium (the new one) open?"
+    assert tidy("they do n't   know , `` yes ''") == 'they don\'t know, " yes "'
+
+
+def write_sources(folder: Path) -> None:
+    (folder / "talk.tsv").write_text("USER\tFind me a bus\nSYSTEM\tWhere to?\nUSER\tFind me a bus!\n", "utf-8")
+    (folder / "asked.jsonl").write_text(json.dumps({"question": "who wrote hamlet"}) + "\n", "utf-8")
+    (folder / "lines.txt").write_text("".join(f"line number {index}\n" for index in range(10)), "utf-8")
+    (folder / "data.noun").write_text(
+        "  1 This software is licensed\n"
+        '00001740 03 n 01 living_thing 0 001 ~ 00001930 n 0000 | a living entity; "plants are living things"  \n',
+        "utf-8",
+    )
+    (folder / "Packages").write_text("Package: x\nDescription: small editor (GTK version)\n\n", "utf-8")
+    page = folder / "pages" / "tar.md"
+    page.parent.mkdir()
+    page.write_text("# tar\n\n> Archiving utility.\n> More information: <x>.\n\n- Create an [a]rchive:\n\n`tar cf`\n", "utf-8")
+    with tarfile.open(folder / "pages.tar.gz", "w:gz") as archive:
+        archive.add(page, "pages/tar.md")
+
+
+@pytest.mark.parametrize(
+    ("reader", "file", "options", "expected"),
+    [
+        ("tsv", "talk.tsv", {"columns": [1]}, ["Find me a bus", "Where to?", "Find me a bus!"]),
+        ("jsonl", "asked.jsonl", {"field": "question"}, ["who wrote hamlet"]),
+        ("lines", "lines.txt", {"first": 0.2}, ["line number 0", "line number 1"]),
+        ("wordnet", "data.*", {}, ["living thing: a living entity", "plants are living things"]),
+        ("debian", "Packages", {}, ["small editor"]),
+        ("tldr", "pages.tar.gz", {}, ["Archiving utility.", "Create an archive"]),
+    ],
+)
+def test_each_reader(tmp_path, reader, file, options, expected):
+    write_sources(tmp_path)
+    source = Source.from_recipe({"name": "some", "files": [file], "reader": reader, "licence": "any", **options})
+    assert list(read_source(source, tmp_path)) == expected
+
+
+def test_sources_are_deduplicated_limited_and_repeatable(tmp_path):
+    write_sources(tmp_path)
+    talk = Source("talk", ("talk.tsv",), "tsv", options={"columns": [1]})
+    lines = Source("lines", ("lines.txt", "talk.tsv"), "lines", limit=4)
+    once, again = (read_sources([talk, lines], tmp_path, 7) for _ in range(2))
+    assert once == again
+    assert sorted(once[0]) == ["Find me a bus", "Where to?"]
+    assert len(once[1]) == 4
+    assert read_sources([talk, lines], tmp_path, 8)[1] != once[1]
+
+
+def test_a_missing_or_unknown_source_says_what_to_do(tmp_path):
+    with pytest.raises(TrainingError, match="fetch it from its origin"):
+        list(read_source(Source("gone", ("gone.txt",), "lines"), tmp_path))
+    with pytest.raises(TrainingError, match="use one of debian"):
+        Source.from_recipe({"name": "a", "files": ["a"], "reader": "psychic"})
+
+
+# --- vocabulary ---
+
+
+def test_pruning_keeps_the_pieces_that_longest_match_uses():
+    counts = Counter({b"flashing": 50, b"flash": 100, b"light": 80, b"7": 3})
+    learnt = ["f", "fl", "fla", "flash", "flashing", "light", "##ing", "##ight", "##x", "a-piece-of-over-16-bytes"]
+    vocabulary = prune(learnt, counts, pieces=36 * 2 + 3)
+    assert len(vocabulary) == 36 * 2 + 3
+    assert {b"flash", b"flashing", b"light"} <= set(vocabulary.starts)
+    assert b"fla" not in vocabulary.starts
+    assert vocabulary.starts == sorted(vocabulary.starts)
+    for single in (b"a", b"z", b"0", b"9"):
+        assert single in vocabulary.starts
+        assert single in vocabulary.continuations
+
+
+def test_tokenize_agrees_with_the_vocabulary():
+    vocabulary = Vocabulary([b"blink", b"light", b"t"], [b"h", b"s"])
+    texts = ["The light blinks", "", "blink blink ths"]
+    ids, offsets = tokenize(vocabulary, texts)
+    assert ids.dtype == np.int32
+    wanted = [vocabulary.tokens(words(text)) for text in texts]
+    assert [ids[a:b].tolist() for a, b in itertools.pairwise(offsets)] == wanted
+
+
+def test_count_words_counts_normalised_words():
+    assert count_words(["Café, café!", "esp32"]) == {b"cafe": 2, b"esp": 1, b"32": 1}
+
+
+@needs("tokenizers")
+def test_a_vocabulary_is_learnt_from_counts_alone_and_alike_every_time():
+    from bitwren.train.vocabulary import train_vocabulary
+
+    counts = count_words(["the light blinks twice", "the light is blinking", "blink the lights"] * 5)
+    first, second = (train_vocabulary(counts, 90) for _ in range(2))
+    assert first.text() == second.text()
+    assert len(first) <= 90
+    assert len(first.tokens([b"light"])) == 1
+
+
+# --- quantisation ---
+
+
+def test_rows_quantise_to_the_nearest_of_four_values():
+    weights = np.array([[-4, -0.5, 0.5, 1.0] * 8, [0.25] * 32, [0.0] * 32], dtype=np.float32)
+    rows = quantize_rows(weights)
+    step = np.abs(weights[0]).mean()
+    assert rows.scales.tolist() == [255, round(255 * 0.25 / step), 0]
+    assert rows.values([0])[0, :4].tolist() == [-3 * 255, -255, 255, 255]
+    assert set(rows.values([1])[0].tolist()) == {3 * rows.scales[1]}
+    assert not rows.values([2]).any()
+
+
+# --- measuring ---
+
+
+def test_distances_and_recall():
+    documents = np.array([[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]], dtype=bool)
+    far = distances(documents[[1, 2]], documents)
+    assert far.tolist() == [[2, 0, 2], [0, 2, 0]]
+    assert recall(far, np.array([1, 2]), 1) == 0.5  # the tie goes to document 0
+    assert recall(far, np.array([1, 2]), 2) == 1.0
+
+
+def test_auroc_counts_ties_as_half():
+    assert auroc(np.array([1, 2]), np.array([2, 3])) == pytest.approx(3.5 / 4)
+
+
+def test_pairs_keep_to_the_unseen_part(tmp_path):
+    (tmp_path / "s").write_text("one\ntwo\nthree\nfour\nfour\n", "utf-8")
+    (tmp_path / "q").write_text("1\n2\n3\n4\n5\n", "utf-8")
+    documents, questions, wanted = read_pairs(tmp_path / "s", tmp_path / "q", 0.6, 3)
+    assert documents == ["four", "three", "two"]
+    assert questions == ["4", "5"]
+    assert wanted == [0, 0]
+
+
+# --- the model folder ---
+
+
+def test_a_model_is_replaced_whole_and_keeps_its_card(tmp_path):
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "README.md").write_text("card", "utf-8")
+    (out / "stale.bin").write_bytes(b"x")
+    rows = Rows(np.zeros((2, 32), np.uint8), np.ones(2, np.uint8), 2)
+    write_model(out, {"name": 'a "b"', "bits": 8}, Vocabulary([b"a"], [b"b"]), rows, b"head", None)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "encoder.toml",
+        "head.tflite",
+        "rows.npy",
+        "scales.npy",
+        "vocabulary.txt",
+    ]
+    assert (out / "encoder.toml").read_text("utf-8") == 'name = "a \\"b\\""\nbits = 8\n'
+    assert (out / "vocabulary.txt").read_bytes() == b"a\n##b\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_recipe_that_lacks_something_says_so(tmp_path):
+    (tmp_path / "recipe.toml").write_text('name = "x"\n', "utf-8")
+    with pytest.raises(TrainingError, match="lacks language, licence, seed, sources, version, vocabulary"):
+        read_recipe(tmp_path / "recipe.toml")
+    with pytest.raises(TrainingError, match="Cannot read"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_the_shipped_recipe_is_complete_and_never_trains_on_evaluation_text():
+    recipe = read_recipe(BASE / "recipe.toml")
+    sources = [Source.from_recipe(entry) for entry in recipe["sources"]]
+    assert not [source for source in sources if "clinc" in " ".join(source.files)]
+    assert {source.first for source in sources if source.name == "squad-nqg"} == {0.8}
+    assert all(entry["licence"] and entry["origin"] for entry in recipe["sources"])
+
+
+def test_the_shipped_model_fits_its_description_and_its_budget():
+    from bitwren.encoder import EncoderFolder
+
+    folder = EncoderFolder.read(BASE)
+    assert (folder.settings["dims"], folder.settings["row_bits"], folder.settings["bits"]) == (128, 2, 512)
+    assert folder.settings["input_scale"] == 1 / 32
+    assert len(folder.vocabulary) <= 8192
+    flash = folder.rows.packed.nbytes + folder.rows.scales.nbytes + len(folder.vocabulary.pack()) + 128 * 512 + 512 * 4
+    assert flash < 400 * 1024
+
+
+@needs("ai_edge_litert")
+def test_the_shipped_model_finds_a_paraphrase():
+    from bitwren.encoder import EncoderFolder
+    from bitwren.train.measure import encode
+
+    documents = ["how do I reset my password", "the battery does not charge", "book a table for two"]
+    codes = encode(EncoderFolder.read(BASE), [*documents, "I forgot my password", "charging the battery fails"])
+    assert distances(codes[3:], codes[:3]).argmin(axis=1).tolist() == [0, 1]
+
+
+@needs("tensorflow", "ai_edge_litert")
+def test_the_exported_head_keeps_scale_and_signs():
+    from bitwren.train.quantize import export_head, run_head
+
+    random = np.random.default_rng(3)
+    kernel = random.normal(size=(32, 64)).astype(np.float32)
+    bias = random.normal(size=64).astype(np.float32)
+    inputs = np.clip(np.rint(random.normal(size=(50, 32)) * 32), -127, 127).astype(np.int8)
+    wanted = inputs.astype(np.float32) / 32 @ kernel + bias
+    assert ((run_head(export_head(kernel, bias, inputs), inputs)) == (wanted > 0)).mean() > 0.98
+
+
+@needs("tensorflow", "sklearn")
+def test_a_student_learns_a_small_world():
+    from bitwren.train.distil import Hyper, Texts, distil, initial_rows
+
+    random = np.random.default_rng(0)
+    topics = random.normal(size=(4, 48))
+    labels = np.arange(256) % 4
+    targets = topics[labels] + 0.3 * random.normal(size=(256, 48))
+    targets = (targets / np.linalg.norm(targets, axis=1, keepdims=True)).astype(np.float16)
+    ids = (labels[:, None] * 4 + random.integers(0, 4, (256, 3))).astype(np.int32)  # four words a topic, three a text
+    texts = Texts(ids.ravel(), np.arange(0, 257 * 3, 3), targets)
+    hyper = Hyper(dims=32, bits=64, prefixes=(64,), prefix_weights=(1.0,), epochs=8, batch=64, run=8)
+    start = initial_rows(random.normal(size=(16, 48)), np.bincount(ids.ravel()), 32)
+    student = distil(texts, start, labels, hyper, seed=1)
+    codes = quantize_rows(student.rows).values(ids.ravel()).reshape(256, 3, 32).sum(axis=1) @ student.kernel > 0
+    far = distances(codes, codes) + 1000 * np.eye(256, dtype=np.int32)
+    assert (labels[far.argmin(axis=1)] == labels).mean() > 0.9
