@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bitwren.frontend import Rows
 from bitwren.text import words
 from bitwren.tokenizer import Vocabulary
 from bitwren.train import TrainingError, need
 from bitwren.train.fit import read_recipe, write_model
 from bitwren.train.measure import auroc, distances, read_pairs, recall
+from bitwren.train.phrases import TOPICS, fill, words_by_topic
 from bitwren.train.quantize import quantize_rows
 from bitwren.train.sources import Source, read_source, read_sources, tidy
-from bitwren.train.vocabulary import count_words, prune, tokenize
+from bitwren.train.vocabulary import count_words, prune, tokenize, weighted_counts
 
 BASE = Path(__file__).parents[1] / "models" / "base"
 
@@ -108,6 +110,45 @@ def test_a_missing_or_unknown_source_says_what_to_do(tmp_path):
         Source.from_recipe({"name": "a", "files": ["a"], "reader": "psychic"})
 
 
+# --- phrases ---
+
+
+WORDNET = """  1 This software is licensed
+00000001 06 n 02 fridge 0 iron_lung 0 000 | a thing
+00000002 29 v 02 blink 0 dry 0 000 | to do
+00000003 00 a 01 blue(a) 0 000 | a look
+"""
+
+
+def test_words_are_sorted_by_topic_and_inflected_only_as_the_word_list_knows(tmp_path):
+    (tmp_path / "data.all").write_text(WORDNET, "utf-8")
+    common = frozenset("fridge fridges blink blinks blinking dries dried blue".split())
+    assert words_by_topic(tmp_path, common) == {
+        "artifact": ["fridge"],
+        "verb": ["blink"],
+        "adj": ["blue"],
+        "artifacts": ["fridges"],
+        "verbs": ["blinks", "dries"],
+        "verbing": ["blinking"],
+        "verbed": ["dried"],
+    }
+
+
+def test_topics_are_those_of_wordnet():
+    assert len(TOPICS) == 45
+    assert (TOPICS[3], TOPICS[28], TOPICS[29], TOPICS[44]) == ("tops", "time", "verb.body", "participle")
+
+
+def test_every_word_gets_its_rounds_and_phrases_repeat():
+    lists = {"thing": ["fridge", "lamp"], "verb": ["blink"]}
+    templates = ["does the {thing} {verb}", "where is the {thing}", "can it {verb}"]
+    once, again = (list(fill(templates, lists, 2)) for _ in range(2))
+    assert once == again
+    assert len(once) == 2 * 3
+    assert {"where is the fridge", "where is the lamp", "can it blink"} <= set(once)
+    assert not [phrase for phrase in once if "{" in phrase]
+
+
 # --- vocabulary ---
 
 
@@ -135,6 +176,7 @@ def test_tokenize_agrees_with_the_vocabulary():
 
 def test_count_words_counts_normalised_words():
     assert count_words(["Café, café!", "esp32"]) == {b"cafe": 2, b"esp": 1, b"32": 1}
+    assert weighted_counts([["a b b"], ["b"]], [0.5, 3]) == {b"a": 1, b"b": 4}
 
 
 @needs("tokenizers")
@@ -247,7 +289,8 @@ def test_the_shipped_model_finds_a_paraphrase():
 
 @needs("tensorflow", "ai_edge_litert")
 def test_the_exported_head_keeps_scale_and_signs():
-    from bitwren.train.quantize import export_head, run_head
+    from bitwren.train.phrases import TOPICS, fill, words_by_topic
+from bitwren.train.quantize import export_head, run_head
 
     random = np.random.default_rng(3)
     kernel = random.normal(size=(32, 64)).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Semantic lookup on this chip:
+"""Semantic lookup on this chip.
 
-    import bitwren
-    wren = bitwren.open("faq")
-    for hit in wren.search("the light blinks twice", k=3):
-        print(hit.distance, hit.id, hit.answer)
+import bitwren
+wren = bitwren.open("faq")
+for hit in wren.search("the light blinks twice", k=3):
+    print(hit.distance, hit.id, hit.answer)
 """
 
 import gc
@@ -14,23 +14,23 @@ from collections import OrderedDict, namedtuple
 from struct import unpack_from
 
 from . import messages
+from .messages import Error
 from .storage import File
 
 DEFAULT_K = 3
+_ABI = 1  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_HAS_TEXT = 1
+_FLAT, _HAS_TEXT = 0, 1  # layout and flag of a table
+# By their number in sys.implementation._mpy.
+_ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
 
 
-class Error(ValueError):
-    """What is wrong, and what to do, in a sentence."""
-
-
 class Hits(list):
-    """The nearest documents, best first. `confident` is False when not even the first is near enough to be an answer."""
+    """The nearest documents, best first; `confident` is False when not even the first is near enough."""
 
     confident = True
 
@@ -46,10 +46,9 @@ def open(path, *, storage="auto"):
 def architecture():
     """This board's architecture for native modules and its .mpy version, as ("armv6m", "6.3")."""
     code = getattr(sys.implementation, "_mpy", 0)
-    names = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin")
-    names += ("rv32imc", "rv64imc")
     arch = code >> 10 & 0x0F
-    return (names[arch] if arch < len(names) else None), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+    names = _ARCHITECTURES.split()
+    return (names[arch] if arch < len(names) else str(arch)), "{}.{}".format(code & 0xFF, code >> 8 & 3)
 
 
 class Wren:
@@ -57,20 +56,22 @@ class Wren:
 
     def __init__(self, path, storage="auto"):
         gc.collect()
-        before = _allocated()
+        before = gc.mem_alloc()
         self._native = native = _load_native()
         self.path = path.rstrip("/") or path
-        self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage, Error)
-        self._table = File(native, self.path + "/table.bwt", b"BWT1", storage, Error)
+        self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage)
+        self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
-        self._slots, self.bits, _, self._flags, self.threshold = unpack_from("<IHBBI", fields)
+        _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
+        if layout != _FLAT:
+            raise Error(messages.bad_file(self._table.path, messages.VERSION))
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()
         self._code = bytearray(self.bits // 8)
         self._work = bytearray(native.ENCODE_WORK)
         gc.collect()
-        self._ram = _allocated() - before
+        self._ram = gc.mem_alloc() - before
 
     def search(self, text, k=None):
         """The k nearest documents.
@@ -139,7 +140,7 @@ class Wren:
         id_size, answer_size = unpack_from("<HH", self._read(self._table, offset, 4))
         offset, left = offset + 4, left - 4 - id_size - answer_size
         if left < 0:
-            self._demand(-5, self._table)
+            raise Error(messages.bad_file(self._table.path, messages.FORMAT))
         name = self._text(offset, id_size)
         answer = self._text(offset + id_size, answer_size)
         text = self._text(offset + id_size + answer_size, left) if self._flags & _HAS_TEXT else None
@@ -174,6 +175,8 @@ class Wren:
             entry = self._read(self._table, 32 + 16 * section, 16)
             if entry[:4] == b"LIVE":
                 break
+        else:
+            raise Error(messages.bad_file(self._table.path, messages.FORMAT))
         offset, length = unpack_from("<II", entry, 4)
         live = 0
         for at in range(offset, offset + length, 256):
@@ -186,17 +189,15 @@ class Wren:
 
 
 def _load_native():
-    found = False
+    found = True
     try:
         import bitwren_native
 
-        return bitwren_native
+        if bitwren_native.ABI == _ABI:
+            return bitwren_native
     except ImportError:
-        pass
+        found = False
     except ValueError:  # incompatible .mpy file
-        found = True
-    raise Error(messages.no_native(*architecture(), found))
-
-
-def _allocated():
-    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0  # CPython has none
+        pass
+    arch, version = architecture()
+    raise Error(messages.no_native(arch, version, found))

@@ -1,6 +1,7 @@
-"""The line console on a board's serial line, for people and for programs; docs/protocol.md says what goes over the line.
+"""The console on a board's serial line, for people and for programs; docs/protocol.md specifies it.
 
-A line that begins with { is a program's: it is not echoed, and its answer is one line of JSON. Any other line is a person's question.
+A line that begins with { is a program's: it is not echoed, and its answer is one line of JSON. Any other line is a
+person's question.
 """
 
 import json
@@ -85,12 +86,14 @@ class Console:
             byte = self._next()
             if byte is None or byte == _CTRL_C or byte == _CTRL_D:
                 return length if byte is None and length else None
+            if byte == _BRACE and not length:
+                return self._read_program_line()
             newline_of_return = byte == _NEWLINE and self._after_return
             self._after_return = byte == _RETURN
             if newline_of_return:
                 continue
             if byte == _NEWLINE or byte == _RETURN:
-                if self._echo and not (length and self._line[0] == _BRACE):
+                if self._echo:
                     self._sink.write("\n")
                 return length
             if byte == _BACKSPACE or byte == _DELETE:
@@ -100,26 +103,43 @@ class Console:
             elif byte >= 32 or byte == _TAB:
                 if length < LINE:
                     self._line[length] = byte
-                    self._show(byte)
+                    self._show()
                 length = min(length + 1, LINE + 1)
+
+    def _read_program_line(self):
+        """What _read_line returns, for a line whose brace was read. Nothing to echo or edit: 0.05 ms a byte on a Pico."""
+        if self._prompted:
+            self._sink.write("\n")  # so that the answer begins a line
+            self._prompted = False
+        line, one, readinto = self._line, self._byte, self._source.readinto
+        line[0] = _BRACE
+        length = 1
+        while readinto(one):
+            byte = one[0]
+            if byte < 32:
+                if byte == _NEWLINE or byte == _RETURN:
+                    self._after_return = byte == _RETURN
+                    break
+                if byte == _CTRL_C or byte == _CTRL_D:
+                    return None
+            if length < LINE:
+                line[length] = byte
+            length += 1
+        return length
 
     def _next(self):
         return self._byte[0] if self._source.readinto(self._byte) else None
 
-    def _show(self, byte):
-        """Echo a byte just put in the line, unless a program sends it."""
-        if self._line[0] == _BRACE:
-            if self._prompted:
-                self._sink.write("\n")  # so that the answer begins a line
-            self._prompted = False
-        elif self._echo:
+    def _show(self):
+        """Echo the byte just read."""
+        if self._echo:
             if not self._prompted:
                 self._prompt()
-            self._sink.write(b" " if byte == _TAB else bytes(self._byte))
+            self._sink.write(b" " if self._byte[0] == _TAB else bytes(self._byte))
 
     def _rub_out(self, length):
         """Take the last character, of 1 to 4 bytes, from the line."""
-        if not 0 < length <= LINE or self._line[0] == _BRACE:
+        if not 0 < length <= LINE:
             return length
         length -= 1
         while length and self._line[length] & 0xC0 == 0x80:
@@ -154,7 +174,7 @@ class Console:
         if not len(line):
             return
         self._prompted = False
-        began = _milliseconds()
+        began = time.ticks_ms()
         try:
             if too_long:
                 raise Error(messages.line_too_long(LINE))
@@ -162,7 +182,7 @@ class Console:
         except Exception as error:
             self._sink.write("  {}\n".format(_sentence(error)))
             return
-        took = _milliseconds() - began
+        took = time.ticks_diff(time.ticks_ms(), began)
         for rank, hit in enumerate(hits, 1):
             answer = hit.answer.replace("\r", "").replace("\n", "\n     ")
             self._sink.write("  {}. {}  [distance {}, id {}]\n".format(rank, answer, hit.distance, hit.id))
@@ -216,7 +236,8 @@ def _parse(line):
 def _strict(text):
     """Text whose UTF-8 is valid: JSON's escaped surrogate pairs as their character, lone surrogates as U+FFFD.
 
-    MicroPython keeps surrogates as they come; the host joins them, and what is echoed must be readable for every client.
+    MicroPython keeps surrogates as they come. The host joins them, and what is echoed must be readable for every
+    client.
     """
     if all(ord(character) < 0xD800 for character in text):
         return text
@@ -235,8 +256,4 @@ def _strict(text):
 def _sentence(error):
     if isinstance(error, MemoryError):
         return messages.OUT_OF_MEMORY
-    return str(error) or repr(error)
-
-
-def _milliseconds():
-    return time.ticks_ms() if hasattr(time, "ticks_ms") else int(time.time() * 1000)
+    return str(error) if isinstance(error, Error) else "{}: {}".format(type(error).__name__, error)

@@ -1,12 +1,12 @@
-"""Where a file's bytes lie inside a littlefs v2 region that is mapped into memory. Read-only, and only as much as that takes.
+"""Where a file's bytes lie inside a littlefs v2 region that is mapped into memory.
 
-Written against littlefs's SPEC.md. A directory is a chain of metadata pairs; a pair is two blocks, the newer of which holds a log of
-commits; a commit is a run of tags ending in a CRC tag. Tags are big-endian and XORed with the tag before them:
+Written against littlefs's SPEC.md. A directory is a chain of metadata pairs; a pair is two blocks, the newer of which
+holds a log of commits; a commit is a run of tags ending in a CRC tag. Tags are big-endian, XORed with the tag before:
 
     bit 31 invalid | bits 30-20 type | bits 19-10 id | bits 9-0 length, 0x3ff: deleted
 
-Pending moves are not looked at: after a cut of power a file may be found under its old name, too. Whoever reads the extents checks
-the contents anyway.
+Pending moves are not looked at: after a cut of power a file may be found under its old name, too. Whoever reads the
+extents checks the contents anyway.
 """
 
 from array import array
@@ -19,6 +19,7 @@ _CREATE, _DELETE = 0x401, 0x4FF
 _NAME, _STRUCTURE, _CRC, _TAIL = 0, 2, 5, 6  # type >> 8
 _HARD_TAIL = 0x601
 _GONE = 0x3FF
+_MAGIC = b"littlefs"
 
 
 class NotFound(Exception):
@@ -30,12 +31,12 @@ def extents(region, path, block_size=4096, address=0):
 
     :param region: buffer over the whole filesystem. :param path: bytes, absolute, without "." and "..".
     :param address: of the region in memory, added to every place.
-    :return: pairs (offset in the file, address of the bytes that begin there), one for each block; and the file's size.
+    :return: pairs (offset in the file, address of what begins there), one for each block; and the file's size.
     """
     reader = _Reader(region, block_size)
     pair = (0, 1)
-    kind, _, at = reader.find(pair, b"littlefs")
-    if kind != _SUPERBLOCK or unpack_from("<HHI", region, at)[1:] != (2, block_size):
+    _, _, at = reader.find(pair, None)
+    if unpack_from("<HHI", region, at)[1:] != (2, block_size):
         raise NotFound
     names = [name for name in path.split(b"/") if name]
     for depth, name in enumerate(names, 1):
@@ -57,7 +58,10 @@ class _Reader:
         self.count = len(region) // block_size
 
     def find(self, pair, name):
-        """The type of the entry with that name in the directory that begins at a pair, its structure's type and place."""
+        """An entry's type, its structure's type and place.
+
+        :param pair: where the directory begins. :param name: of the entry; None: the superblock.
+        """
         for _ in range(self.count):  # a damaged chain may be a circle
             found, tail = self._newest(pair, name)
             if found is not None:
@@ -68,7 +72,7 @@ class _Reader:
         raise NotFound
 
     def blocks(self, head, size, address):
-        """Places of a CTZ list's data: block n > 0 begins with ctz(n) + 1 pointers, the first of them to block n - 1."""
+        """Places of a CTZ list's data: block n > 0 begins with ctz(n) + 1 pointers, the first to block n - 1."""
         offsets, position = [], 0
         while position < size:
             offsets.append(position)
@@ -115,7 +119,7 @@ class _Reader:
         """
         region, end = self.region, start + self.block_size
         result = None
-        found = tail = None  # found: [id, type, structure's type, place]
+        found = tail = None  # found: id, type, structure's type, place
         previous = 0xFFFFFFFF
         commit, at = start, start + 4
         while at + 4 <= end:
@@ -127,23 +131,25 @@ class _Reader:
                 break
             group = kind >> 8
             if group == _CRC and kind & 0x80 == 0:  # 0x5ff is a forward CRC: of what follows, for writers
-                if following < data + 4 or crc32(region[commit:data]) ^ 0xFFFFFFFF != unpack_from("<I", region, data)[0]:
+                stored = unpack_from("<I", region, data)[0] if length >= 4 else None
+                if crc32(region[commit:data]) ^ 0xFFFFFFFF != stored:
                     break
-                result = found and tuple(found[1:]), tail
+                result = found and found[1:], tail
                 commit = following
                 tag ^= (kind & 1) << 31  # the CRC tag says what an unwritten tag after it does not look like
             elif kind == _CREATE or kind == _DELETE:
                 if found and entry == found[0] and kind == _DELETE:
                     found = None
                 elif found and entry <= found[0]:
-                    found = [found[0] + (1 if kind == _CREATE else -1)] + found[1:]
+                    found = (found[0] + (1 if kind == _CREATE else -1), found[1], found[2], found[3])
             elif group == _NAME:
-                if region[data:following] == name:
-                    found = [entry, kind, None, 0]
+                # A file may have the superblock's name, too.
+                if region[data:following] == (name or _MAGIC) and (kind == _SUPERBLOCK) == (name is None):
+                    found = (entry, kind, None, 0)
                 elif found and entry == found[0]:
                     found = None
             elif group == _STRUCTURE and found and entry == found[0]:
-                found = [entry, found[1], kind, data]
+                found = (entry, found[1], kind, data)
             elif group == _TAIL:
                 tail = unpack_from("<II", region, data) if kind == _HARD_TAIL else None
             previous, at = tag, following

@@ -1,4 +1,4 @@
-"""What people are told. The sentences about a query and about k are, word for word, those of the host (bitwren/queries.py)."""
+"""What people are told. The sentences about a query and about k are, word for word, the host's (bitwren/queries.py)."""
 
 MAX_QUERY_BYTES = 4096
 
@@ -17,46 +17,58 @@ UNKNOWN_COMMAND = 'the only command is {"cmd": "info"}'
 OUT_OF_MEMORY = "not enough memory for this: ask for fewer results, or restart the board"
 
 # The error codes of firmware/native/bitwren.h, as what is the matter with a file.
+READ, VERSION, FORMAT = -1, -3, -5
 _FILE = {
-    -1: "cannot be read, or ends early",
+    READ: "cannot be read, or ends early",
     -2: "is not the kind of file its name says",
-    -3: "has a format version that this bitwren does not know: update it or build the file again",
+    VERSION: "has a format version that this bitwren does not know: update it or build the file again",
     -4: "is damaged: a checksum does not match",
-    -5: "is damaged or truncated: a field is out of its range",
+    FORMAT: "is damaged or truncated: a field is out of its range",
 }
 
 
+class Error(ValueError):
+    """What is wrong, and what to do, in a sentence."""
+
+
 def too_long(size):
+    """A query of so many bytes."""
     return "the query is {} bytes long; at most {} are possible: shorten it".format(size, MAX_QUERY_BYTES)
 
 
 def k_too_large(k, documents):
+    """More results than there are documents."""
     return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
 
 
 def line_too_long(limit):
+    """A line that the console cannot hold."""
     return "the line is longer than {} bytes: shorten it".format(limit)
 
 
 def missing(path):
+    """A file of a bundle that is not there."""
     return "{} is not there: copy the bundle again (bitwren deploy)".format(path)
 
 
 def bad_file(path, code):
+    """A file for which the native module gave an error code."""
     sentence = _FILE.get(code, "cannot be used (error {})".format(code))
-    return "{} {}{}".format(path, sentence, "" if code == -3 else "; copy or build it again")
+    return "{} {}{}".format(path, sentence, "" if code == VERSION else "; copy or build it again")
 
 
 def no_storage(path, kind):
+    """A way of reading that was insisted on and does not work for a file."""
     return '{} cannot be {} here: open it with storage="auto"'.format(path, {"ram": "held in RAM"}.get(kind, "mapped"))
 
 
 def unknown_storage(kind):
+    """A way of reading that does not exist."""
     return 'storage is "{}" but must be "auto", "mapped", "ram" or "file"'.format(kind)
 
 
 def no_native(arch, version, found):
-    """:param found: False when there is no module at all, True when there is one for another board."""
+    """No native module for this board; found: there is one, for another."""
     wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
     trouble = "the one that is here is for another board or version" if found else "none is here"
     return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)

@@ -1,12 +1,13 @@
 """How a file of a bundle is read: in place from mapped flash, held in RAM, or streamed through one small window.
 
-What the native module takes as a *source* is a buffer; or (extents, size) for pieces of mapped flash; or (read, window, size).
+What the native module takes as a *source*: a buffer; (extents, size) for pieces of mapped flash; (read, window, size).
 """
 
 import gc
 import os
 
 from . import littlefs, messages
+from .messages import Error
 
 XIP = 0x10000000  # where rp2 chips map their flash
 WINDOW = 4096  # more saves few reads: a table is read from front to back, an encoder in small pieces
@@ -19,14 +20,14 @@ class File:
     What is mapped stays in place until the file is replaced or removed: open a bundle anew after that.
     """
 
-    def __init__(self, native, path, magic, storage, error):
-        """Take the best way that gives the file's checked contents. :param error: the exception to raise with a sentence."""
+    def __init__(self, native, path, magic, storage):
+        """Take the best way that gives the file's checked contents. :param storage: "auto" or one of KINDS."""
         if storage != "auto" and storage not in KINDS:
-            raise error(messages.unknown_storage(storage))
+            raise Error(messages.unknown_storage(storage))
         try:
             size = os.stat(path)[6]
         except OSError:
-            raise error(messages.missing(path))
+            raise Error(messages.missing(path))
         code = None
         for kind, make in ((KINDS[0], _mapped), (KINDS[1], _in_ram), (KINDS[2], _streamed)):
             if storage not in ("auto", kind):
@@ -37,15 +38,15 @@ class File:
                     continue
                 code = native.check(source, magic, True)
             except OSError:
-                code = -1
+                code = messages.READ
             if code == 0:
                 self.path, self.kind, self.source = path, kind, source
                 return
-        raise error(messages.no_storage(path, storage) if code is None else messages.bad_file(path, code))
+        raise Error(messages.no_storage(path, storage) if code is None else messages.bad_file(path, code))
 
 
 def _mapped(path, size, wanted):
-    """Extents of a file in the flash that an rp2 chip maps into memory; None elsewhere, or where the file is not in littlefs there."""
+    """Extents of a file in the flash that an rp2 chip maps into memory; None where there is no such thing."""
     try:
         import rp2
         import uctypes
@@ -65,7 +66,7 @@ def _mapped(path, size, wanted):
 
 
 def flash_address(flash, length, uctypes):
-    """Where the filesystem's flash is mapped. It is the last part of a flash of 1 to 16 MB: the first bytes tell which."""
+    """Where the filesystem's flash is mapped: the last part of a flash of 1 to 16 MB, its first bytes tell which."""
     try:
         return uctypes.addressof(flash)  # MicroPython 1.25 and later
     except TypeError:

@@ -5,28 +5,28 @@ enum { TILE = 64, RECORD = 32, GAIN_SHIFT = 20, MANTISSA_BITS = 11 };
 
 /* A tile of a layer's outputs: biases, multipliers and shifts are fetched once a tile, so that the window of a streamed
  * source mostly runs on through the weights. */
-typedef struct tile {
+typedef struct output_tile {
     int32_t sums[TILE];
     uint8_t shifts[TILE];
     uint32_t scratch[BW_MIN_WINDOW / 4];
-} tile;
+} output_tile;
 
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
-typedef struct work {
+typedef struct work_memory {
     union {
         int32_t sums[BW_MAX_DIMS];
-        tile tile;
+        output_tile tile;
     } a;
     int8_t vectors[2][BW_MAX_UNITS];
-} work;
+} work_memory;
 
-typedef char work_fits[sizeof(work) == BW_ENCODE_WORK ? 1 : -1];
+typedef char work_memory_fits[sizeof(work_memory) == BW_ENCODE_WORK ? 1 : -1];
 
-typedef struct layer {
+typedef struct dense_layer {
     uint32_t inputs, outputs;
     int32_t zero_point, low, high;
     uint32_t weights, biases, multipliers, shifts; /* file offsets */
-} layer;
+} dense_layer;
 
 static void add_fields(int32_t *sums, const uint8_t *row, uint32_t row_bytes, uint32_t bits, int32_t scale) {
     uint32_t mask = (1u << bits) - 1;
@@ -42,7 +42,7 @@ static void add_fields(int32_t *sums, const uint8_t *row, uint32_t row_bytes, ui
 }
 
 /* Add a token's row. 4096 tokens at most, so that no sum exceeds 4096 * 128 * 255 < 2^27. */
-static int add_row(bw_source *source, const bw_encoder *encoder, uint32_t token, work *work) {
+static int add_row(bw_source *source, const bw_encoder *encoder, uint32_t token, work_memory *work) {
     uint8_t *scratch = (uint8_t *)work->vectors[1];
     uint32_t row_bytes = encoder->dims / 8 * encoder->row_bits;
     const uint8_t *at = bw_fetch(source, encoder->scales.offset + token, 1, 1, scratch);
@@ -59,7 +59,7 @@ static int add_row(bw_source *source, const bw_encoder *encoder, uint32_t token,
 }
 
 /* Returns the number of tokens or an error. */
-static int pool(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, work *work) {
+static int pool(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, work_memory *work) {
     bw_tokenizer tokenizer;
     int count = 0;
     for (uint32_t d = 0; d < encoder->dims; d++) {
@@ -144,7 +144,7 @@ static void rescale(int32_t *sums, uint32_t dims, uint32_t gain, int8_t *vector)
 
 int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, int8_t *vector,
               uint8_t *memory) {
-    work *work = (struct work *)(void *)memory;
+    work_memory *work = (work_memory *)(void *)memory;
     int count = pool(source, encoder, text, length, work);
     if (count >= 0) {
         rescale(work->a.sums, encoder->dims, encoder->gain, vector);
@@ -160,7 +160,7 @@ static int place(const bw_section *head, const uint8_t *field, uint32_t length, 
 }
 
 /* A layer's record, checked. Returns 0 or an error. */
-static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t index, uint32_t inputs, layer *layer) {
+static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t index, uint32_t inputs, dense_layer *layer) {
     uint32_t scratch[RECORD / 4];
     const bw_section *head = &encoder->head;
     int last = index + 1 == encoder->layers;
@@ -180,8 +180,8 @@ static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t ind
     int fits = layer->inputs == inputs && outputs >= 4 && outputs % 4 == 0 && outputs <= BW_MAX_UNITS &&
                (!last || outputs == encoder->bits) && place(head, record + 8, inputs * outputs, &layer->weights) &&
                place(head, record + 12, words, &layer->biases) &&
-               (last || (place(head, record + 16, words, &layer->multipliers) &&
-                         place(head, record + 20, outputs, &layer->shifts)));
+               place(head, record + 16, last ? 0 : words, &layer->multipliers) &&
+               place(head, record + 20, last ? 0 : outputs, &layer->shifts);
     return fits ? BW_OK : BW_ERR_FORMAT;
 }
 
@@ -196,8 +196,8 @@ static int32_t dot(const int8_t *weights, const int8_t *input, uint32_t count) {
 }
 
 /* bias + weights . input of the outputs from `first` on. Unsigned additions: a hostile bias may overflow. */
-static int tile_sums(bw_source *source, const layer *layer, const int8_t *input, uint32_t first, uint32_t count,
-                     tile *tile) {
+static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *input, uint32_t first, uint32_t count,
+                     output_tile *tile) {
     uint8_t *scratch = (uint8_t *)tile->scratch;
     const uint8_t *biases = bw_fetch(source, layer->biases + 4 * first, 4 * count, 4 * count, scratch);
     if (!biases) {
@@ -258,7 +258,7 @@ static int32_t requantize(int32_t sum, int32_t multiplier, uint32_t shift) {
 }
 
 /* A tile's sums to the int8 outputs of a hidden layer. */
-static int finish_hidden(bw_source *source, const layer *layer, uint32_t first, uint32_t count, tile *tile,
+static int finish_hidden(bw_source *source, const dense_layer *layer, uint32_t first, uint32_t count, output_tile *tile,
                          int8_t *output) {
     uint8_t *scratch = (uint8_t *)tile->scratch;
     const uint8_t *shifts = bw_fetch(source, layer->shifts + first, count, count, scratch);
@@ -284,7 +284,7 @@ static int finish_hidden(bw_source *source, const layer *layer, uint32_t first, 
 }
 
 /* A tile's signs to bits of the code. */
-static void finish_code(const tile *tile, uint32_t first, uint32_t count, uint32_t *code) {
+static void finish_code(const output_tile *tile, uint32_t first, uint32_t count, uint32_t *code) {
     for (uint32_t i = 0; i < count; i += 32) {
         uint32_t word = 0;
         for (uint32_t bit = 0; bit < 32; bit++) {
@@ -295,7 +295,7 @@ static void finish_code(const tile *tile, uint32_t first, uint32_t count, uint32
 }
 
 /* Run one layer; `code` is set for the last one, `output` for the others. */
-static int run_layer(bw_source *source, const layer *layer, const int8_t *input, tile *tile, int8_t *output,
+static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *input, output_tile *tile, int8_t *output,
                      uint32_t *code) {
     int status = BW_OK;
     for (uint32_t first = 0; first < layer->outputs && status == BW_OK; first += TILE) {
@@ -312,12 +312,12 @@ static int run_layer(bw_source *source, const layer *layer, const int8_t *input,
 
 int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code,
               uint8_t *memory) {
-    work *work = (struct work *)(void *)memory;
+    work_memory *work = (work_memory *)(void *)memory;
     int count = bw_vector(source, encoder, text, length, work->vectors[0], memory);
     int status = count < 0 ? count : BW_OK;
     uint32_t inputs = encoder->dims;
     for (uint32_t index = 0; index < encoder->layers && status == BW_OK; index++) {
-        layer layer;
+        dense_layer layer;
         int last = index + 1 == encoder->layers;
         status = read_layer(source, encoder, index, inputs, &layer);
         if (status == BW_OK) {

@@ -96,16 +96,13 @@ static void insert(search *search, uint32_t distance, uint32_t slot) {
 /* Insert the distances of the lanes in `lanes`: counter - start, plus 2^planes where the counter overflowed. */
 static void insert_lanes(search *search, const counters *count, uint32_t lanes, uint32_t over, uint32_t start,
                          uint32_t slot) {
-    for (uint32_t lane = 0; lanes >> lane > 0; lane++) {
-        if (lanes >> lane & 1) {
+    for (uint32_t lane = 0; lanes > 0; lane++, lanes >>= 1) {
+        if (lanes & 1) {
             uint32_t value = (over >> lane & 1) << search->planes;
             for (uint32_t j = 0; j < search->planes; j++) {
                 value |= (count->plane[j] >> lane & 1) << j;
             }
             insert(search, value - start, slot + lane);
-        }
-        if (lane == BW_LANES - 1) {
-            break; /* a shift by 32 is undefined */
         }
     }
 }

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from bitwren.bundle import Bundle
 from bitwren.errors import BitwrenError
 
-from .board_files import bundle_files, firmware_files
+from .board_files import bundle_files, cache_folder, firmware_files
 from .emulator import EmulatedPico, UnixPort, pico_image
 from .serial_link import Line, PortLine
 
@@ -66,37 +66,36 @@ class LineTarget:
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         self._line.write(json.dumps(request).encode() + b"\n")
         deadline = time.monotonic() + self._seconds
-        seen: list[bytes] = []
-        while time.monotonic() < deadline:
+        while True:
+            # A banner may come first; a reply is the first line that is a JSON object.
             line = self._line.readline(max(0.0, deadline - time.monotonic()))
-            start = line.find(b"{")
-            if start >= 0:
-                with contextlib.suppress(ValueError):
-                    reply = json.loads(line[start:])
-                    if isinstance(reply, dict):
-                        return reply
-            seen = [*seen[-4:], line]
-        said = b"".join(seen).decode("utf-8", "replace").strip() or "nothing"
-        raise BitwrenError(f"the board did not answer within {self._seconds:.0f} s; it last said: {said}")
+            with contextlib.suppress(ValueError):
+                reply = json.loads(line[max(0, line.find(b"{")) :])
+                if isinstance(reply, dict):
+                    return reply
 
 
 @contextlib.contextmanager
-def open_target(name: str, directory: Path) -> Iterator[Target]:
+def open_target(name: str, directory: Path, firmware: Path | None = None) -> Iterator[Target]:
     """Start what ``--on`` names with a bundle and stop it afterwards.
 
+    :param firmware: the emulated Pico's UF2; None: the one that ``make pico-firmware`` built.
     :raises BitwrenError: when the bundle is damaged or the target cannot be started.
     """
     bundle = Bundle.read(directory)
     if name == "host":
         yield HostTarget(bundle)
     elif name == "unix":
-        with tempfile.TemporaryDirectory(prefix="bitwren-") as folder:
-            _write_files(Path(folder), firmware_files("x64") | bundle_files(directory))
-            with UnixPort(Path(folder)) as line:
-                yield LineTarget(line)
+        binary = cache_folder() / "micropython" / "unix" / "micropython"
+        with tempfile.TemporaryDirectory(prefix="bitwren-") as temporary:
+            folder = Path(temporary)
+            _write_files(folder, firmware_files("x64") | bundle_files(directory))
+            with UnixPort(binary, folder / "main.py", folder=folder, modules=[folder / "lib"]) as unix:
+                yield LineTarget(unix)
     elif name == "pico":
         image = pico_image(firmware_files("armv6m") | bundle_files(directory))
-        with EmulatedPico(image) as pico, PortLine(pico.path) as line:
+        firmware = firmware or cache_folder() / "micropython" / "pico" / "firmware.uf2"
+        with EmulatedPico(firmware, image) as pico, PortLine(pico.port) as line:
             yield LineTarget(line)
     else:
         raise BitwrenError(f"there is no target {name!r}: choose one of {', '.join(NAMES)}")

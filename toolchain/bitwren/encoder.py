@@ -130,7 +130,7 @@ class EncoderFolder:
             vocabulary = Vocabulary.read(path / "vocabulary.txt")
         except OSError as error:
             raise FormatError(f"encoder {path} is not complete: {error.filename}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise FormatError(f"encoder {path} is damaged: {error}") from error
         rows = Rows(packed, scales, int(settings.get("row_bits", 2)))
         if len(scales) != len(vocabulary):

@@ -44,7 +44,11 @@ def lower(folder: EncoderFolder, bits: int) -> Encoder:
         raise BitwrenError(f"codes of {bits} bits are not possible with this encoder: choose one of {possible}")
     last = layers[-1]
     layers = [*layers[:-1], replace(last, weights=last.weights[:bits], bias=last.bias[:bits])]
-    encoder = Encoder(folder.vocabulary, folder.rows, tuple(layers), b"", _notes(folder, bits))
+    return with_identity(Encoder(folder.vocabulary, folder.rows, tuple(layers), b"", _notes(folder, bits)))
+
+
+def with_identity(encoder: Encoder) -> Encoder:
+    """The encoder with the identity that its contents give it (docs/format.md)."""
     return replace(encoder, identity=_identity(encoder, _sections(encoder)))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 import click
+
 from bitwren import __version__
 from bitwren.errors import BitwrenError
 
 from .ask import console, search
 from .demo import demo
-from .look import boards, inspect
+from .look import boards, inspect, ports
 from .make import build
 from .measure import evaluate, verify
 
@@ -21,7 +22,7 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, search, console, evaluate, verify, inspect, boards, demo):
+for command in (build, search, console, evaluate, verify, inspect, boards, ports, demo):
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+
 from bitwren.errors import QueryError
 
 from .. import show
@@ -16,6 +17,9 @@ from ..targets import NAMES, open_target
 on_option = click.option(
     "--on", "target", type=click.Choice(NAMES), default="host", show_default=True, help="What searches the bundle."
 )
+firmware_option = click.option(
+    "--firmware", type=click.Path(path_type=Path), help="MicroPython UF2 for --on pico; else the one that 'make' built."
+)
 k_option = click.option("-k", default=3, show_default=True, help="How many answers.")
 
 
@@ -24,10 +28,11 @@ k_option = click.option("-k", default=3, show_default=True, help="How many answe
 @click.argument("queries", nargs=-1, required=True)
 @k_option
 @on_option
+@firmware_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
-def search(directory: Path, queries: tuple[str, ...], k: int, target: str, as_json: bool) -> None:
+def search(directory: Path, queries: tuple[str, ...], k: int, target: str, firmware: Path | None, as_json: bool) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
-    with open_target(target, directory) as found:
+    with open_target(target, directory, firmware) as found:
         bits = 0 if as_json else int(found.info()["bits"])
         for query in queries:
             reply = found.answer(query, k)
@@ -45,9 +50,10 @@ def search(directory: Path, queries: tuple[str, ...], k: int, target: str, as_js
 @click.argument("directory", type=click.Path(path_type=Path))
 @k_option
 @on_option
-def console(directory: Path, k: int, target: str) -> None:
+@firmware_option
+def console(directory: Path, k: int, target: str, firmware: Path | None) -> None:
     """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
-    with open_target(target, directory) as found:
+    with open_target(target, directory, firmware) as found:
         if sys.stdin.isatty():
             converse(found, k)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from bitwren import bundle
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
@@ -13,6 +14,7 @@ from bitwren.errors import BitwrenError
 from .. import show
 from ..board_files import data_folder
 from ..targets import HostTarget, open_target
+from .ask import firmware_option
 
 QUESTIONS = (
     "nothing happens on my pc when i connect the board",
@@ -27,7 +29,8 @@ QUESTIONS = (
 @click.command()
 @click.option("-o", "--output", default="bitwren-demo", show_default=True, type=click.Path(path_type=Path), help="The bundle.")
 @click.option("-k", default=2, show_default=True, help="How many answers.")
-def demo(output: Path, k: int) -> None:
+@firmware_option
+def demo(output: Path, k: int, firmware: Path | None) -> None:
     """Build the sample corpus, boot MicroPython on an emulated Pico and let it answer a few questions."""
     corpus = data_folder("examples") / "board-help" / "corpus.csv"
     documents = read_corpus(corpus)
@@ -41,7 +44,7 @@ def demo(output: Path, k: int) -> None:
     show.out.print("3. booting MicroPython on an emulated Raspberry Pi Pico with these files in its flash ...")
     reference = HostTarget(made)
     differing = 0
-    with open_target("pico", output) as pico:
+    with open_target("pico", output, firmware) as pico:
         info = pico.info()
         show.out.print(f"   it says: {info}", style="dim")
         show.out.print("4. asking it over its serial console\n")

@@ -1,4 +1,4 @@
-"""``bitwren inspect`` and ``bitwren boards``."""
+"""``bitwren inspect``, ``bitwren boards`` and ``bitwren ports``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from serial.tools.list_ports import comports
+
 from bitwren.boards import all_boards
 from bitwren.bundle import ENCODER_FILE, TABLE_FILE, describe
 
@@ -43,3 +45,19 @@ def boards(as_json: bool) -> None:
     for board in known:
         emulated = f", emulated by {board.emulator}" if board.emulator else ""
         click.echo(f"{board.name:<8} {board.title} ({board.chip}, native module {board.arch}{emulated})")
+
+
+@click.command()
+@json_option
+def ports(as_json: bool) -> None:
+    """List the serial ports of this computer, boards first."""
+    found = sorted(comports(), key=lambda port: (port.vid is None, port.device))
+    if as_json:
+        known = [{"port": port.device, "vid": port.vid, "pid": port.pid, "description": port.description} for port in found]
+        click.echo(json.dumps(known, indent=2))
+        return
+    for port in found:
+        usb = f"  USB {port.vid:04x}:{port.pid:04x}" if port.vid is not None else ""
+        click.echo(f"{port.device}  {port.description}{usb}")
+    if not found:
+        click.echo("no serial port is there: plug a board in, with a cable that carries data", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from bitwren import bundle
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder

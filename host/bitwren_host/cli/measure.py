@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+
 from bitwren.bundle import Bundle
 from bitwren.corpus import read_questions
 from bitwren.encoder import EncoderFolder

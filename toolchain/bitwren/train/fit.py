@@ -22,7 +22,7 @@ from .distil import Hyper, Student, Texts, as_hyper, cluster, distil, initial_ro
 from .quantize import export_head, quantize_rows
 from .sources import Source, read_sources
 from .teacher import Teacher
-from .vocabulary import count_words, tokenize, train_vocabulary
+from .vocabulary import tokenize, train_vocabulary, weighted_counts
 
 CALIBRATION_TEXTS = 500
 
@@ -48,7 +48,8 @@ def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_di
     targets = np.concatenate([guide.embed(part, source.name) for source, part in zip(sources, texts, strict=True)])
     everything = [text for part in texts for text in part]
 
-    vocabulary = train_vocabulary(count_words(everything), int(recipe["vocabulary"]["pieces"]))
+    counts = weighted_counts(texts, [source.vocabulary_weight for source in sources])
+    vocabulary = train_vocabulary(counts, int(recipe["vocabulary"]["pieces"]))
     ids, offsets = tokenize(vocabulary, everything)
     say(f"vocabulary: {len(vocabulary)} pieces, {len(ids) / len(everything):.1f} tokens a text")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import TrainingError
+from .phrases import phrases
 
 MIN_CHARACTERS, MAX_CHARACTERS = 4, 400
 """Shorter texts say nothing; longer ones are not what anyone types at a microcontroller, and cost the teacher time."""
@@ -31,6 +32,7 @@ class Source:
     :param reader: one of :data:`READERS`.
     :param first: the fraction of each file's texts, from its beginning, that may be used; the rest is for evaluation.
     :param limit: take at most this many distinct texts, drawn with the recipe's seed. 0 takes all.
+    :param vocabulary_weight: what word counts are multiplied by for the vocabulary, where a few topics would crowd out the rest.
     :param options: passed to the reader.
     """
 
@@ -39,12 +41,13 @@ class Source:
     reader: str
     first: float = 1.0
     limit: int = 0
+    vocabulary_weight: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_recipe(cls, entry: Mapping[str, Any]) -> Source:
         """A source from one ``[[sources]]`` table of a recipe; unknown keys are the reader's options."""
-        known = {"name", "files", "reader", "first", "limit"}
+        known = {"name", "files", "reader", "first", "limit", "vocabulary_weight", "licence", "origin"}
         missing = {"name", "files", "reader"} - set(entry)
         if missing:
             raise TrainingError(f"A source of the recipe lacks {', '.join(sorted(missing))}: add it under [[sources]].")
@@ -56,7 +59,8 @@ class Source:
             reader=str(entry["reader"]),
             first=float(entry.get("first", 1.0)),
             limit=int(entry.get("limit", 0)),
-            options={key: value for key, value in entry.items() if key not in known and key not in ("licence", "origin")},
+            vocabulary_weight=float(entry.get("vocabulary_weight", 1.0)),
+            options={key: value for key, value in entry.items() if key not in known},
         )
 
 
@@ -176,4 +180,5 @@ READERS: dict[str, Callable[[Path, Mapping[str, Any]], Iterable[str]]] = {
     "tldr": _tldr,
     "wordnet": _wordnet,
     "debian": _debian,
+    "phrases": phrases,
 }

@@ -7,6 +7,7 @@ least used are dropped: every row that stays in flash earns its place.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -30,6 +31,15 @@ def count_words(texts: Iterable[str]) -> Counter[bytes]:
     for each in texts:
         counts.update(text.words(each))
     return counts
+
+
+def weighted_counts(parts: Sequence[Iterable[str]], weights: Sequence[float]) -> Counter[bytes]:
+    """Word counts of several sources, each multiplied by the source's weight and rounded up."""
+    total: Counter[bytes] = Counter()
+    for part, weight in zip(parts, weights, strict=True):
+        for word, count in count_words(part).items():
+            total[word] += math.ceil(count * weight)
+    return total
 
 
 def train_vocabulary(counts: Mapping[bytes, int], pieces: int) -> Vocabulary:

@@ -1,0 +1,139 @@
+# bitwren: from a fresh Debian 12 with Python 3.11, gcc, make and git to a built toolchain, firmware and native modules.
+#
+# Everything that is downloaded or built lies under .cache/, so `make distclean` leaves the checkout as it was cloned.
+# Long steps say what they do; what they print is in .cache/log/. The steps themselves are in firmware/micropython/.
+#
+#   MPY_DIR=/path/to/micropython   use this source tree instead of the one fetched from Debian
+#   FIRMWARE=file.uf2              use this Pico firmware (1.23 or later) instead of building one
+#   PYTHON=python3.11  JOBS=2      which Python makes the virtual environment; how many compilers run at once
+#   ARGS="..."                     passed on to pytest or to the console
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+ARGS ?=
+
+cache := $(CURDIR)/.cache
+venv := $(cache)/venv
+mpy := $(cache)/micropython
+native := $(cache)/native
+log := $(cache)/log
+steps := firmware/micropython
+run := $(steps)/logged.sh
+archs := x64 armv6m
+
+MPY_DIR ?= $(mpy)/source
+override MPY_DIR := $(abspath $(MPY_DIR))
+source := $(MPY_DIR)/py/dynruntime.mk
+ready := $(venv)/.ready
+
+# MicroPython's build asks git for its version. Without this it would find bitwren's own repository around the source.
+export GIT_CEILING_DIRECTORIES := $(cache)
+
+.PHONY: help setup micropython unix pico-firmware natmods core demo console test lint clean distclean packages FORCE
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
+
+## What is needed to run anything
+
+packages:
+	@$(steps)/packages.sh '$(PYTHON)' $(log)/packages.log
+
+setup: $(ready) ## System packages (only if missing), virtual environment, bitwren installed in it
+
+$(ready): pyproject.toml | packages
+	@[ -x $(venv)/bin/python ] || '$(PYTHON)' -m venv $(venv)
+	@$(run) $(log)/pip.log "Installing bitwren and its tools into .cache/venv (half a minute)" \
+	    $(venv)/bin/pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+## MicroPython: its source, the unix port, mpy-cross, the Pico's firmware
+
+micropython: unix pico-firmware ## Both MicroPythons: this machine's and the Pico's
+
+unix: $(mpy)/unix/micropython ## MicroPython for this machine, and mpy-cross
+unix: $(mpy)/mpy-cross/mpy-cross
+
+pico-firmware: $(mpy)/pico/firmware.uf2 ## MicroPython for the Raspberry Pi Pico, as a UF2
+
+ifeq ($(MPY_DIR),$(mpy)/source)
+$(source): | packages
+	@$(run) $(log)/fetch.log "Fetching MicroPython's source from Debian (15 MB and 20 MB of package lists, 10 seconds)" \
+	    $(steps)/fetch.sh $(MPY_DIR)
+else
+$(source):
+	@echo "MPY_DIR is $(MPY_DIR), and there is no MicroPython source there (py/dynruntime.mk is missing)." >&2; exit 1
+endif
+
+# Says what the builds were made from. It is written only when that changes, and then they are made again.
+$(mpy)/origin: FORCE
+	@mkdir -p $(@D); echo '$(MPY_DIR)' | cmp -s - $@ || echo '$(MPY_DIR)' >$@
+$(mpy)/pico.origin: FORCE
+	@mkdir -p $(@D); echo '$(or $(FIRMWARE),$(MPY_DIR))' | cmp -s - $@ || echo '$(or $(FIRMWARE),$(MPY_DIR))' >$@
+
+# A release says its own date, the same on every machine, rather than the day on which it was built.
+dated = SOURCE_DATE_EPOCH=$$(stat -c %Y $(MPY_DIR)/py/mpconfig.h)
+
+$(mpy)/mpy-cross/mpy-cross: $(mpy)/origin | $(source) packages
+	@rm -rf $(@D)
+	@$(dated) $(run) $(log)/mpy-cross.log "Building mpy-cross (15 seconds)" \
+	    $(MAKE) -C $(MPY_DIR)/mpy-cross -j$(JOBS) BUILD=$(@D)
+
+# Left out: what needs libraries that Debian's source comes without, and nothing here uses.
+$(mpy)/unix/micropython: $(mpy)/origin | $(source) packages
+	@rm -rf $(@D)
+	@$(dated) $(run) $(log)/unix.log "Building MicroPython's unix port (20 seconds)" \
+	    $(MAKE) -C $(MPY_DIR)/ports/unix -j$(JOBS) BUILD=$(@D) VARIANT=standard FROZEN_MANIFEST= \
+	    MICROPY_PY_BTREE=0 MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_FFI=0
+
+ifdef FIRMWARE
+$(mpy)/pico/firmware.uf2: $(mpy)/pico.origin $(FIRMWARE)
+	@[ "$$(head -c 3 '$(FIRMWARE)')" = UF2 ] || { echo "$(FIRMWARE) is not a UF2 file." >&2; exit 1; }
+	@mkdir -p $(@D); cp '$(FIRMWARE)' $@
+else
+$(mpy)/pico/firmware.uf2: $(mpy)/pico.origin | $(source) $(mpy)/mpy-cross/mpy-cross packages
+	@rm -rf $(mpy)/build-pico
+	@$(dated) $(run) $(log)/pico.log "Building the Raspberry Pi Pico's firmware (a minute)" \
+	    $(steps)/build-pico.sh $(MPY_DIR) $(mpy)/mpy-cross/mpy-cross $(mpy)/build-pico $(JOBS)
+	@mkdir -p $(@D); cp $(mpy)/build-pico/firmware.uf2 $@
+endif
+
+## bitwren's own C: native modules for MicroPython, and the same core for this machine
+# What is up to date is firmware/native/Makefile's to know. MicroPython's linker needs pyelftools, which our Python has.
+
+natmods: $(ready) | $(source) ## Native modules for MicroPython: x64 (unix port), armv6m (Pico)
+	@for arch in $(archs); do \
+	    $(run) $(log)/native-$$arch.log "Native module for $$arch" $(MAKE) -C firmware/native \
+	        ARCH=$$arch MPY_DIR=$(MPY_DIR) BUILD=$(native) PYTHON=$(venv)/bin/python; \
+	done
+
+core: | packages ## The C core as a shared library for this machine
+	@$(run) $(log)/core.log "C core for this machine" $(MAKE) -C firmware/native host BUILD=$(native)
+
+## Using it
+
+demo: $(ready) micropython natmods core ## Build the example corpus and ask it, on an emulated Pico
+	@$(venv)/bin/bitwren demo
+
+console: $(ready) micropython natmods core ## Ask the demo's table from this terminal, on an emulated Pico
+	@[ -d .cache/demo/board-help ] || $(MAKE) --no-print-directory demo
+	@$(venv)/bin/bitwren console .cache/demo/board-help --on pico $(ARGS)
+
+test: lint micropython natmods core ## All checks and tests, after building what they need
+	@$(venv)/bin/pytest $(ARGS)
+
+lint: $(ready) ## ruff and mypy
+	@$(venv)/bin/ruff check
+	@$(venv)/bin/ruff format --check
+	@$(venv)/bin/mypy
+
+clean: ## Remove what was built; keep what was downloaded
+	@rm -rf $(mpy)/unix $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(cache)/demo $(log)
+
+distclean: ## Remove all of .cache
+	@rm -rf $(cache)

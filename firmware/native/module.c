@@ -1,0 +1,234 @@
+/* The core as the MicroPython module bitwren_native: the only file that knows MicroPython.
+ *
+ * Every function takes a source first: a buffer (the whole file in memory), (extents, size) with extents an array('L') of pairs
+ * (file offset, address), or (read, window, size) with read(offset, length) filling window[:length]. Trouble with a file is a
+ * negative BW_ERR code; a wrong argument raises; what read raises passes through. */
+#include "py/dynruntime.h"
+
+#include "bitwren.h"
+
+enum { ABI = 1 };
+
+/* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
+static void *get_buffer(mp_obj_t object, int access, size_t size, size_t alignment, size_t *length) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(object, &info, access);
+    if (info.len < size) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer too short"));
+    }
+    if ((uintptr_t)info.buf & (alignment - 1)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer not aligned"));
+    }
+    if (length) {
+        *length = info.len;
+    }
+    return info.buf;
+}
+
+static uint32_t get_unsigned(mp_obj_t object) {
+    mp_int_t value = mp_obj_get_int(object);
+    if (value < 0) {
+        mp_raise_ValueError(MP_ERROR_TEXT("negative"));
+    }
+    return (uint32_t)value;
+}
+
+/* What bw_source.read calls: context is the Python function, which fills the window that `to` points to. */
+static int call_read(void *context, uint32_t offset, uint8_t *to, uint32_t length) {
+    (void)to;
+    mp_obj_t arguments[2] = {mp_obj_new_int_from_uint(offset), mp_obj_new_int_from_uint(length)};
+    mp_call_function_n_kw((mp_obj_t)context, 2, 0, arguments);
+    return 0;
+}
+
+/* A stray address would crash the board, so what can be checked of the pieces is, at a few cycles each. */
+static void set_extents(bw_source *source, mp_obj_t object) {
+    size_t length;
+    const uintptr_t *extents = get_buffer(object, MP_BUFFER_READ, 2 * sizeof(uintptr_t), sizeof(uintptr_t), &length);
+    uint32_t count = (uint32_t)(length / (2 * sizeof(uintptr_t)));
+    for (uint32_t i = 0; i < count; i++) {
+        const uintptr_t *extent = extents + 2 * i;
+        if ((extent[0] | extent[1]) % 4 != 0 || (i == 0 ? extent[0] != 0 : extent[0] <= extent[-2])) {
+            mp_raise_ValueError(MP_ERROR_TEXT("extents not ascending from 0 in multiples of 4"));
+        }
+    }
+    source->extents = extents;
+    source->extent_count = count;
+}
+
+static void get_source(mp_obj_t object, bw_source *source) {
+    source->base = NULL;
+    source->extents = NULL;
+    source->read = NULL;
+    source->extent_count = source->extent_hint = 0;
+    source->window_start = source->window_length = 0;
+    size_t length;
+    if (mp_obj_get_type(object) != &mp_type_tuple) {
+        source->base = get_buffer(object, MP_BUFFER_READ, 0, 4, &length);
+        source->size = (uint32_t)length;
+        return;
+    }
+    mp_obj_t *items;
+    mp_obj_get_array(object, &length, &items);
+    if (length == 2) {
+        set_extents(source, items[0]);
+    } else if (length == 3) {
+        source->read = call_read;
+        source->context = (void *)items[0];
+        source->window = get_buffer(items[1], MP_BUFFER_WRITE, BW_MIN_WINDOW, 4, &length);
+        source->window_size = (uint32_t)length;
+        length = 3;
+    } else {
+        mp_raise_TypeError(MP_ERROR_TEXT("source: buffer, (extents, size) or (read, window, size)"));
+    }
+    source->size = get_unsigned(items[length - 1]);
+}
+
+/* check(source, magic, all) -> 0 or an error */
+static mp_obj_t check(mp_obj_t source_in, mp_obj_t magic_in, mp_obj_t all_in) {
+    bw_source source;
+    get_source(source_in, &source);
+    const char *magic = get_buffer(magic_in, MP_BUFFER_READ, 4, 1, NULL);
+    return mp_obj_new_int(bw_check(&source, magic, mp_obj_is_true(all_in)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(check_obj, check);
+
+/* tokens(source, text, ids) -> number of tokens, as many as fit in the array('H'), or an error */
+static mp_obj_t tokens(mp_obj_t source_in, mp_obj_t text_in, mp_obj_t ids_in) {
+    bw_source source;
+    bw_encoder encoder;
+    size_t length, size;
+    get_source(source_in, &source);
+    const uint8_t *text = get_buffer(text_in, MP_BUFFER_READ, 0, 1, &length);
+    uint16_t *ids = get_buffer(ids_in, MP_BUFFER_WRITE, 0, 2, &size);
+    int result = bw_open_encoder(&source, &encoder);
+    if (result == BW_OK) {
+        result = bw_tokens(&source, &encoder, text, (uint32_t)length, ids, (uint32_t)(size / 2));
+    }
+    return mp_obj_new_int(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tokens_obj, tokens);
+
+/* encode and vector differ in what they put into their third argument. */
+static mp_obj_t run_encoder(const mp_obj_t *arguments, bool to_code) {
+    bw_source source;
+    bw_encoder encoder;
+    size_t length;
+    get_source(arguments[0], &source);
+    const uint8_t *text = get_buffer(arguments[1], MP_BUFFER_READ, 0, 1, &length);
+    uint8_t *work = get_buffer(arguments[3], MP_BUFFER_WRITE, BW_ENCODE_WORK, 4, NULL);
+    int result = bw_open_encoder(&source, &encoder);
+    if (result == BW_OK && to_code) {
+        uint32_t *code = get_buffer(arguments[2], MP_BUFFER_WRITE, encoder.bits / 8, 4, NULL);
+        result = bw_encode(&source, &encoder, text, (uint32_t)length, code, work);
+    } else if (result == BW_OK) {
+        int8_t *vector = get_buffer(arguments[2], MP_BUFFER_WRITE, encoder.dims, 1, NULL);
+        result = bw_vector(&source, &encoder, text, (uint32_t)length, vector, work);
+    }
+    return mp_obj_new_int(result);
+}
+
+/* encode(source, text, code, work) -> number of tokens or an error */
+static mp_obj_t encode(size_t count, const mp_obj_t *arguments) {
+    (void)count;
+    return run_encoder(arguments, true);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encode_obj, 4, 4, encode);
+
+/* vector(source, text, out, work) -> number of tokens or an error */
+static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
+    (void)count;
+    return run_encoder(arguments, false);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
+
+/* search(source, code, k, hits) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
+static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
+    (void)count;
+    bw_source source;
+    bw_table table;
+    size_t size;
+    get_source(arguments[0], &source);
+    uint32_t k = get_unsigned(arguments[2]);
+    bw_hit *hits = get_buffer(arguments[3], MP_BUFFER_WRITE, 0, 4, &size);
+    if (k == 0 || k > size / sizeof(bw_hit)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
+    }
+    int result = bw_open_table(&source, &table);
+    if (result == BW_OK) {
+        const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
+        result = bw_search(&source, &table, code, k, hits);
+    }
+    return mp_obj_new_int(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 4, 4, search);
+
+/* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
+static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {
+    bw_source source;
+    bw_table table;
+    get_source(source_in, &source);
+    uint32_t slot = get_unsigned(slot_in);
+    uint32_t *out = get_buffer(out_in, MP_BUFFER_WRITE, 8, 4, NULL);
+    int result = bw_open_table(&source, &table);
+    if (result == BW_OK) {
+        result = bw_record(&source, &table, slot, &out[0], &out[1]);
+    }
+    return mp_obj_new_int(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(record_obj, record);
+
+/* read(source, offset, buffer) -> 0 with the buffer filled, or an error */
+static mp_obj_t read(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t buffer_in) {
+    bw_source source;
+    size_t length;
+    get_source(source_in, &source);
+    uint32_t offset = get_unsigned(offset_in);
+    uint8_t *to = get_buffer(buffer_in, MP_BUFFER_WRITE, 0, 1, &length);
+    while (length > 0) {
+        uint32_t most = BW_MIN_WINDOW - offset % 4;
+        uint32_t step = length < most ? (uint32_t)length : most;
+        const uint8_t *from = bw_fetch(&source, offset, step, (uint32_t)length, to);
+        if (!from) {
+            return mp_obj_new_int(BW_ERR_READ);
+        }
+        if (from != to) {
+            mp_fun_table.memmove_(to, from, step);
+        }
+        to += step;
+        offset += step;
+        length -= step;
+    }
+    return mp_obj_new_int(BW_OK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(read_obj, read);
+
+/* crc32(source, offset, length) -> the checksum or an error */
+static mp_obj_t crc32(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t length_in) {
+    bw_source source;
+    uint32_t crc = 0;
+    get_source(source_in, &source);
+    int status = bw_crc32(&source, get_unsigned(offset_in), get_unsigned(length_in), &crc);
+    return status < 0 ? mp_obj_new_int(status) : mp_obj_new_int_from_uint(crc);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(crc32_obj, crc32);
+
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    (void)n_args;
+    (void)n_kw;
+    (void)args;
+    MP_DYNRUNTIME_INIT_ENTRY
+    mp_store_global(MP_QSTR_check, MP_OBJ_FROM_PTR(&check_obj));
+    mp_store_global(MP_QSTR_tokens, MP_OBJ_FROM_PTR(&tokens_obj));
+    mp_store_global(MP_QSTR_encode, MP_OBJ_FROM_PTR(&encode_obj));
+    mp_store_global(MP_QSTR_vector, MP_OBJ_FROM_PTR(&vector_obj));
+    mp_store_global(MP_QSTR_search, MP_OBJ_FROM_PTR(&search_obj));
+    mp_store_global(MP_QSTR_record, MP_OBJ_FROM_PTR(&record_obj));
+    mp_store_global(MP_QSTR_read, MP_OBJ_FROM_PTR(&read_obj));
+    mp_store_global(MP_QSTR_crc32, MP_OBJ_FROM_PTR(&crc32_obj));
+    mp_store_global(MP_QSTR_ENCODE_WORK, MP_OBJ_NEW_SMALL_INT(BW_ENCODE_WORK));
+    mp_store_global(MP_QSTR_MAX_TEXT, MP_OBJ_NEW_SMALL_INT(BW_MAX_TEXT));
+    mp_store_global(MP_QSTR_MIN_WINDOW, MP_OBJ_NEW_SMALL_INT(BW_MIN_WINDOW));
+    mp_store_global(MP_QSTR_ABI, MP_OBJ_NEW_SMALL_INT(ABI));
+    MP_DYNRUNTIME_INIT_EXIT
+}

@@ -1,0 +1,113 @@
+"""The C core's int8 vectors and codes equal the reference's bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from bitwren import lower
+from bitwren.encoder import Dense, Encoder
+from bitwren.frontend import Rows, pool
+from bitwren.tokenizer import Vocabulary
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native import KINDS, MAX_TEXT, NativeCore, Source
+
+LETTERS = [bytes([letter]) for letter in b"abcdefghijklmnopqrstuvwxyz"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an encoder is made from."""
+
+    seed: int
+    dims: int
+    row_bits: int
+    hidden: tuple[int, ...]
+    bits: int
+    scale: int
+
+    def encoder(self) -> Encoder:
+        """Random rows and layers: int32 multipliers of either sign, shifts that leave the outputs in and out of range."""
+        random = np.random.default_rng(self.seed)
+        vocabulary = Vocabulary(LETTERS, LETTERS[:13])
+        count = len(vocabulary)
+        packed = random.integers(0, 256, (count, self.dims * self.row_bits // 8)).astype(np.uint8)
+        scales = random.integers(0, self.scale + 1, count).astype(np.uint8)
+        widths = [self.dims, *self.hidden, self.bits]
+        layers = [_layer(random, inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+        layers[-1] = Dense(layers[-1].weights, layers[-1].bias)
+        return Encoder(vocabulary, Rows(packed, scales, self.row_bits), tuple(layers), bytes(16), {})
+
+
+def _layer(random: np.random.Generator, inputs: int, outputs: int) -> Dense:
+    weights = random.integers(-128, 128, (outputs, inputs)).astype(np.int8)
+    reach = int(random.choice([10, 100_000, (1 << 31) - (1 << 25)]))
+    bias = random.integers(-reach, reach, outputs).astype(np.int32)
+    multiplier = random.integers(-(1 << 31), 1 << 31, outputs).astype(np.int32)
+    multiplier[: outputs // 2] = random.integers(1 << 30, (1 << 31) - 1, outputs // 2)
+    shift = random.integers(1, 63, outputs).astype(np.uint8)
+    shift[outputs // 4 :] = random.integers(38, 50, outputs - outputs // 4)
+    low, high = sorted(int(bound) for bound in random.integers(-128, 128, 2))
+    return Dense(weights, bias, multiplier, shift, int(random.integers(-128, 128)), low, high)
+
+
+shapes = st.builds(
+    Shape,
+    seed=st.integers(0, 2**32),
+    dims=st.integers(1, 16).map(lambda count: 32 * count),
+    row_bits=st.sampled_from([2, 4, 8]),
+    hidden=st.lists(st.sampled_from([4, 60, 64, 68, 128, 516, 1024]), max_size=2).map(tuple),
+    bits=st.sampled_from([64, 128, 256, 512]),
+    scale=st.sampled_from([0, 1, 16, 255]),
+)
+texts = st.one_of(
+    st.text("abcxyz 1", max_size=60), st.sampled_from(["", "?!", "a", "z" * 48, "q" * MAX_TEXT, "ab " * (MAX_TEXT // 3)])
+).map(str.encode)
+
+
+@settings(max_examples=150, deadline=None)
+@given(shape=shapes, text=texts, kind=st.sampled_from(list(KINDS)))
+def test_vectors_and_codes_equal_the_reference(native_core: NativeCore, shape: Shape, text: bytes, kind: str) -> None:
+    encoder = shape.encoder()
+    source = KINDS[kind](lower.write(encoder))
+    assert native_core.check(source, b"BWE1") == 0
+    assert native_core.tokens(source, text) == encoder.tokens(text)
+    assert native_core.vector(source, text).tolist() == encoder.vector(text).tolist()
+    assert native_core.encode(source, text).tolist() == encoder.encode([text])[0].tolist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), row_bits=st.sampled_from([2, 4, 8]), count=st.integers(0, 40), scale=st.integers(0, 255))
+def test_rescaling_at_the_edges(native_core: NativeCore, data: st.DataObject, row_bits: int, count: int, scale: int) -> None:
+    """One token again and again, its row all but constant: magnitudes around powers of two, all signs, single spikes."""
+    fill = data.draw(st.sampled_from([0, 0xFF, 0x55, 0xAA, 0x80, 0x7F, 0x88, 0x77]))
+    spike = data.draw(st.integers(0, 255))
+    packed = np.full((1, 32 * row_bits // 8), fill, np.uint8)
+    packed[0, 3] = spike
+    layer = Dense(np.ones((64, 32), np.int8), np.zeros(64, np.int32))
+    encoder = Encoder(Vocabulary([b"a"], []), Rows(packed, np.array([scale], np.uint8), row_bits), (layer,), bytes(16), {})
+    text = b"a " * count
+    source = Source.contiguous(lower.write(encoder))
+    assert native_core.vector(source, text).tolist() == encoder.vector(text).tolist()
+
+
+def test_the_largest_sums(native_core: NativeCore) -> None:
+    layer = Dense(np.full((64, 512), -128, np.int8), np.zeros(64, np.int32))
+    rows = Rows(np.zeros((2, 512), np.uint8), np.full(2, 255, np.uint8), 8)
+    encoder = Encoder(Vocabulary([b"a"], [b"a"]), rows, (layer,), bytes(16), {})
+    text = b"a 1" * (MAX_TEXT // 3)
+    assert abs(int(pool(rows, encoder.tokens(text)).min())) == 128 * 255 * (MAX_TEXT // 3)
+    source = Source.contiguous(lower.write(encoder))
+    assert native_core.vector(source, text).tolist() == encoder.vector(text).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_streamed_head_is_read_about_once(native_core: NativeCore, kind: str) -> None:
+    """Tiles share the window: the head's bytes are not fetched again for every output."""
+    encoder = Shape(3, 256, 2, (256,), 256, 16).encoder()
+    data = lower.write(encoder)
+    source = KINDS[kind](data)
+    native_core.encode(source, b"abc")
+    assert sum(length for _, length in source.reads) < 2.2 * len(data)
