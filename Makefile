@@ -92,6 +92,9 @@ $(mpy)/unix/micropython: $(mpy)/origin | $(source) packages
 	    MICROPY_PY_BTREE=0 MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_FFI=0
 
 ifdef FIRMWARE
+ifeq ($(wildcard $(FIRMWARE)),)
+$(error FIRMWARE is $(FIRMWARE), and there is no such file)
+endif
 $(mpy)/pico/firmware.uf2: $(mpy)/pico.origin $(FIRMWARE)
 	@[ "$$(head -c 3 '$(FIRMWARE)')" = UF2 ] || { echo "$(FIRMWARE) is not a UF2 file." >&2; exit 1; }
 	@mkdir -p $(@D); cp '$(FIRMWARE)' $@

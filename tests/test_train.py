@@ -23,7 +23,7 @@ from bitwren.train.measure import auroc, distances, read_pairs, recall
 from bitwren.train.phrases import TOPICS, fill, words_by_topic
 from bitwren.train.quantize import quantize_rows
 from bitwren.train.sources import Source, read_source, read_sources, tidy
-from bitwren.train.vocabulary import count_words, prune, tokenize, weighted_counts
+from bitwren.train.vocabulary import count_words, learn_pieces, prune, tokenize, train_vocabulary, weighted_counts
 
 BASE = Path(__file__).parents[1] / "models" / "base"
 
@@ -122,10 +122,10 @@ WORDNET = """  1 This software is licensed
 
 def test_words_are_sorted_by_topic_and_inflected_only_as_the_word_list_knows(tmp_path):
     (tmp_path / "data.all").write_text(WORDNET, "utf-8")
-    common = frozenset("fridge fridges blink blinks blinking dries dried blue".split())
+    common = frozenset(["fridge", "fridges", "blink", "blinks", "blinking", "dry", "dries", "dried", "blue"])
     assert words_by_topic(tmp_path, common) == {
         "artifact": ["fridge"],
-        "verb": ["blink"],
+        "verb": ["blink", "dry"],
         "adj": ["blue"],
         "artifacts": ["fridges"],
         "verbs": ["blinks", "dries"],
@@ -179,10 +179,15 @@ def test_count_words_counts_normalised_words():
     assert weighted_counts([["a b b"], ["b"]], [0.5, 3]) == {b"a": 1, b"b": 4}
 
 
-@needs("tokenizers")
-def test_a_vocabulary_is_learnt_from_counts_alone_and_alike_every_time():
-    from bitwren.train.vocabulary import train_vocabulary
+def test_merges_are_the_most_frequent_neighbours_first_and_ties_are_alphabetical():
+    assert learn_pieces({b"ab": 3, b"abc": 2, b"xy": 2, b"aaa": 1}, 100) == [
+        *("##a", "##b", "##c", "##y", "a", "x"),
+        *("ab", "abc", "xy", "##aa", "aaa"),
+    ]
+    assert max(len(piece) for piece in learn_pieces({b"a" * 40: 9}, 100)) <= 18  # 16 bytes after ##
 
+
+def test_a_vocabulary_is_learnt_from_counts_alone_and_alike_every_time():
     counts = count_words(["the light blinks twice", "the light is blinking", "blink the lights"] * 5)
     first, second = (train_vocabulary(counts, 90) for _ in range(2))
     assert first.text() == second.text()
@@ -289,8 +294,7 @@ def test_the_shipped_model_finds_a_paraphrase():
 
 @needs("tensorflow", "ai_edge_litert")
 def test_the_exported_head_keeps_scale_and_signs():
-    from bitwren.train.phrases import TOPICS, fill, words_by_topic
-from bitwren.train.quantize import export_head, run_head
+    from bitwren.train.quantize import export_head, run_head
 
     random = np.random.default_rng(3)
     kernel = random.normal(size=(32, 64)).astype(np.float32)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from . import Error, messages, open
 
-LINE = 8192  # bytes of a line; a program's query of 4096 bytes fits with most of it escaped
+LINE = 8192 + 128  # bytes of a line: an object with a query of 4096 bytes, each behind a backslash, fits
 PROMPT = "> "
 AGAIN = "import bitwren.console; bitwren.console.main()"
 
@@ -107,7 +107,7 @@ class Console:
                 length = min(length + 1, LINE + 1)
 
     def _read_program_line(self):
-        """What _read_line returns, for a line whose brace was read. Nothing to echo or edit: 0.05 ms a byte on a Pico."""
+        """The rest of _read_line for a line that begins with a brace; nothing to echo or edit, so 7 times as fast."""
         if self._prompted:
             self._sink.write("\n")  # so that the answer begins a line
             self._prompted = False

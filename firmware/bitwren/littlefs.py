@@ -36,7 +36,8 @@ def extents(region, path, block_size=4096, address=0):
     reader = _Reader(region, block_size)
     pair = (0, 1)
     _, _, at = reader.find(pair, None)
-    if unpack_from("<HHI", region, at)[1:] != (2, block_size):
+    version, size = reader.words(at)
+    if version >> 16 != 2 or size != block_size:
         raise NotFound
     names = [name for name in path.split(b"/") if name]
     for depth, name in enumerate(names, 1):
@@ -44,10 +45,10 @@ def extents(region, path, block_size=4096, address=0):
         if depth < len(names):
             if kind != _DIRECTORY or structure != _DIRECTORY_PAIR:
                 raise NotFound
-            pair = unpack_from("<II", region, at)
+            pair = reader.words(at)
     if not names or kind != _FILE or structure != _CTZ_LIST:
         raise NotFound
-    head, size = unpack_from("<II", region, at)
+    head, size = reader.words(at)
     return reader.blocks(head, size, address), size
 
 
@@ -71,8 +72,16 @@ class _Reader:
             pair = tail
         raise NotFound
 
+    def words(self, at):
+        """Two words: a pair of blocks, or a list's head and size."""
+        if at + 8 > len(self.region):
+            raise NotFound
+        return unpack_from("<II", self.region, at)
+
     def blocks(self, head, size, address):
         """Places of a CTZ list's data: block n > 0 begins with ctz(n) + 1 pointers, the first to block n - 1."""
+        if size > len(self.region):
+            raise NotFound
         offsets, position = [], 0
         while position < size:
             offsets.append(position)
@@ -151,6 +160,6 @@ class _Reader:
             elif group == _STRUCTURE and found and entry == found[0]:
                 found = (entry, found[1], kind, data)
             elif group == _TAIL:
-                tail = unpack_from("<II", region, data) if kind == _HARD_TAIL else None
+                tail = self.words(data) if kind == _HARD_TAIL else None
             previous, at = tag, following
         return result

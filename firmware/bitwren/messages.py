@@ -6,9 +6,7 @@ EMPTY = "the query is empty: type a few words"
 NO_WORDS = "the query has no words, only punctuation: type a few words"
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
-OTHER_ENCODER = (
-    "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
-)
+OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"

@@ -29,11 +29,12 @@ class File:
         except OSError:
             raise Error(messages.missing(path))
         code = None
-        for kind, make in ((KINDS[0], _mapped), (KINDS[1], _in_ram), (KINDS[2], _streamed)):
-            if storage not in ("auto", kind):
+        for kind, make in (("mapped", _mapped), ("ram", _in_ram), ("file", _streamed)):
+            automatic = storage == "auto" and (kind != "ram" or _is_small(size))
+            if not automatic and storage != kind:
                 continue
             try:
-                source = make(path, size, storage == kind)
+                source = make(path, size)
                 if source is None:
                     continue
                 code = native.check(source, magic, True)
@@ -45,7 +46,7 @@ class File:
         raise Error(messages.no_storage(path, storage) if code is None else messages.bad_file(path, code))
 
 
-def _mapped(path, size, wanted):
+def _mapped(path, size):
     """Extents of a file in the flash that an rp2 chip maps into memory; None where there is no such thing."""
     try:
         import rp2
@@ -91,11 +92,13 @@ def absolute(path):
     return "/".join(names).encode()
 
 
-def _in_ram(path, size, wanted):
-    """All of a small file: at most a quarter of the free heap, unless it is wanted so. None where it does not fit."""
+def _is_small(size):
     gc.collect()
-    if not wanted and 4 * size > gc.mem_free():
-        return None
+    return size <= gc.mem_free() // 4  # leaves room for the other file, queries and answers
+
+
+def _in_ram(path, size):
+    """All of a file; None where it does not fit."""
     try:
         contents = bytearray(size)
     except MemoryError:
@@ -105,7 +108,7 @@ def _in_ram(path, size, wanted):
     return contents if read == size else None
 
 
-def _streamed(path, size, wanted):
+def _streamed(path, size):
     """A window over a file that stays open."""
     file = open(path, "rb")
     window = bytearray(WINDOW)

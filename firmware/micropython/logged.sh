@@ -12,7 +12,8 @@ if ! "$@" >"$log" 2>&1 </dev/null; then
     {
         echo "Failed: $what"
         echo "The last lines of $log:"
-        tail -n 30 "$log"
+        # A compiler's command line may fill a screen by itself.
+        tail -n 30 "$log" | cut -c 1-300
     } >&2
     exit 1
 fi

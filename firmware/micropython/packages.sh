@@ -16,7 +16,9 @@ fi
 arm_has() { [ "$(arm-none-eabi-gcc -print-file-name="$1" 2>/dev/null || echo "$1")" != "$1" ]; }
 
 missing=()
-command -v gcc >/dev/null || missing+=(build-essential)
+command -v gcc >/dev/null || missing+=(gcc)
+# A gcc installed without what it recommends has no C library to compile against.
+echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || missing+=(libc6-dev)
 command -v cmake >/dev/null || missing+=(cmake)
 command -v arm-none-eabi-gcc >/dev/null || missing+=(gcc-arm-none-eabi)
 arm_has libc.a || missing+=(libnewlib-arm-none-eabi)

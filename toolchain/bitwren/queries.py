@@ -13,10 +13,11 @@ def check_query(text: str) -> None:
 
     :raises QueryError: when it is empty or too long.
     """
-    size = len(text.encode("utf-8", "surrogatepass"))
+    data = text.encode("utf-8", "surrogatepass")
+    size = len(data)
     if size > MAX_QUERY_BYTES:
         raise QueryError(f"the query is {size} bytes long; at most {MAX_QUERY_BYTES} are possible: shorten it")
-    if not text.strip():
+    if not data.strip():  # bytes, so that white space is ASCII's, as on the chip
         raise QueryError("the query is empty: type a few words")
 
 

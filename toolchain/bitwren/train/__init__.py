@@ -1,6 +1,6 @@
 """Training of encoders: what needs TensorFlow or a teacher, and only that.
 
-Nothing outside this package imports it except to train, and its modules import TensorFlow, sentence-transformers, tokenizers
+Nothing outside this package imports it except to train, and its modules import TensorFlow, sentence-transformers
 and scikit-learn only where they are used, so ``import bitwren`` needs none of them.
 """
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-TOPICS = (
+_LEXNAMES = (
     "adj relational adv tops act animal artifact attribute body cognition communication event feeling food group location "
     "motive object person phenomenon plant possession process quantity relation shape state substance time verb.body "
     "verb.change verb.cognition verb.communication verb.competition verb.consumption verb.contact verb.creation "
     "verb.emotion verb.motion verb.perception verb.possession verb.social verb.stative verb.weather participle"
-).split()
+)
+TOPICS = tuple(_LEXNAMES.split())
 """WordNet's lexicographer files in the order of their numbers (its manual page lexnames(5))."""
 
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -27,7 +28,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 def phrases(folder: Path, options: Mapping[str, Any]) -> Iterator[str]:
     """Phrases from a folder with WordNet's ``data.*`` files.
 
-    :param options: ``templates``, texts with slots such as ``{artifact}``, ``{verb}``, ``{verbing}``, ``{adj}`` or a key of ``lists``;
+    :param options: ``templates``, texts with slots such as ``{artifact}``, ``{verbing}``, ``{adj}`` or a key of ``lists``;
         ``wordlist``, the common words, a path from the folder; ``lists``, further words by slot; ``rounds``, how many
         times every word is used.
     """

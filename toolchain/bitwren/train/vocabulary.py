@@ -1,22 +1,23 @@
 """A vocabulary of word pieces from training text.
 
-Pieces are learnt by the merges of WordPiece's trainer in the ``tokenizers`` library. Merging leaves many steps on the way to
-a longer piece (``##ti``, ``##tio``) that greedy longest match then hardly uses, so more pieces than wanted are learnt and the
-least used are dropped: every row that stays in flash earns its place.
+Pieces are learnt by merging frequent neighbours, as for WordPiece. Merging leaves many steps on the way to a longer piece
+(``##ti``, ``##tio``) that greedy longest match then hardly uses, so more pieces than wanted are learnt and the least used are
+dropped: every row that stays in flash earns its place.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import text
 from ..tokenizer import MAX_PIECE_BYTES, Vocabulary
-from . import need
 
 SURPLUS = 1.5
 """How many times the wanted pieces are learnt before the least used are dropped."""
@@ -48,20 +49,58 @@ def train_vocabulary(counts: Mapping[bytes, int], pieces: int) -> Vocabulary:
 
 
 def learn_pieces(counts: Mapping[bytes, int], pieces: int) -> list[str]:
-    """Pieces in the order in which WordPiece's trainer found them; continuations begin with ``##``."""
-    tokenizers = need("tokenizers")
-    model = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token="[UNK]"))
-    model.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    trainer = tokenizers.trainers.WordPieceTrainer(
-        vocab_size=pieces, special_tokens=["[UNK]"], limit_alphabet=80, show_progress=False
-    )
-    # The trainer takes text, not counts: each word as often as it occurs, a thousand a line. Sorted, so that ties between
-    # merges fall the same way in every run.
-    ordered = sorted(counts.items())
-    lines = (" ".join([word.decode()] * min(1000, count - done)) for word, count in ordered for done in range(0, count, 1000))
-    model.train_from_iterator(lines, trainer)
-    ranked = sorted(model.get_vocab().items(), key=lambda item: int(item[1]))
-    return [piece for piece, _ in ranked if piece != "[UNK]"]
+    """Pieces in the order in which merging the most frequent neighbours finds them; continuations begin with ``##``.
+
+    Byte-pair encoding (Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units") on WordPiece's
+    symbols. Equal counts merge in alphabetical order, so that every run learns the same pieces, which libraries do not promise.
+    """
+    frequencies: list[int] = []
+    spellings: list[list[str]] = []  # each distinct word as the pieces it has so far
+    for word, count in sorted(counts.items()):
+        letters = word.decode()
+        frequencies.append(count)
+        spellings.append([letters[0], *(f"##{letter}" for letter in letters[1:])])
+    learnt = dict.fromkeys(sorted({piece for spelling in spellings for piece in spelling}))
+    pairs: Counter[tuple[str, str]] = Counter()
+    places: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for index, spelling in enumerate(spellings):
+        for pair in pairwise(spelling):
+            pairs[pair] += frequencies[index]
+            places[pair].add(index)
+    queue = [(-count, pair) for pair, count in pairs.items()]
+    heapq.heapify(queue)
+    while queue and len(learnt) < pieces:
+        negative, pair = heapq.heappop(queue)
+        if pairs[pair] != -negative or not negative:
+            continue  # its count has changed since; the newer entry is in the queue as well
+        merged = pair[0] + pair[1][2:]
+        if len(merged.removeprefix("##").encode()) > MAX_PIECE_BYTES:
+            continue
+        learnt[merged] = None
+        changed: set[tuple[str, str]] = set()
+        for index in places.pop(pair):
+            before, count = spellings[index], frequencies[index]
+            spellings[index] = after = _merge(before, pair, merged)
+            for old in pairwise(before):
+                pairs[old] -= count
+                changed.add(old)
+            for new in pairwise(after):
+                pairs[new] += count
+                places[new].add(index)
+                changed.add(new)
+        for each in changed:
+            heapq.heappush(queue, (-pairs[each], each))
+    return list(learnt)
+
+
+def _merge(spelling: Sequence[str], pair: tuple[str, str], merged: str) -> list[str]:
+    out: list[str] = []
+    for piece in spelling:
+        if out and (out[-1], piece) == pair:
+            out[-1] = merged
+        else:
+            out.append(piece)
+    return out
 
 
 def prune(learnt: Sequence[str], counts: Mapping[bytes, int], pieces: int) -> Vocabulary:

@@ -1,0 +1,245 @@
+"""Damaged and malicious files end in an error or in a valid result, never in a stray access.
+
+The campaign runs in a process of its own, in which the core is built with the address and undefined-behaviour sanitizers where
+the compiler has them:  python test_native_hostile.py LIBRARY SEED ROUNDS
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bitwren import lower, table
+from bitwren.encoder import Dense, Encoder
+from bitwren.frontend import Rows
+from bitwren.hamming import Codes
+from bitwren.table import Record, Table
+from bitwren.tokenizer import Vocabulary
+from native import CHECKSUM, KINDS, MAGIC, READ, VERSION, CoreError, NativeCore, Source
+
+PAGE = 4096
+TEXT = "The light blinks 2 times, naïve ßtraße 日本 \udc80 abcabcabca".encode("utf-8", "surrogatepass")
+EXTREMES = (0, 1, 2, 3, 15, 16, 17, 63, 64, 255, 256, 0x7FFF, 0x8000, 0xFFFF)
+EXTREMES_32 = (*EXTREMES, 4095, 4096, 4097, 1 << 31, (1 << 31) - 1, 0xFFFFF000, 0xFFFFFFFC, 0xFFFFFFFF)
+
+
+def an_encoder(bits: int = 128) -> bytes:
+    random = np.random.default_rng(bits)
+    pieces = sorted({bytes(random.choice(list(b"abclights"), 1 + index % 6).astype(np.uint8)) for index in range(150)})
+    vocabulary = Vocabulary(pieces, pieces[::3])
+    rows = Rows(
+        random.integers(0, 256, (len(vocabulary), 16)).astype(np.uint8), np.full(len(vocabulary), 9, np.uint8), 2
+    )
+    first = Dense(
+        random.integers(-128, 128, (72, 64)).astype(np.int8),
+        random.integers(-9999, 9999, 72).astype(np.int32),
+        random.integers(1 << 30, (1 << 31) - 1, 72).astype(np.int32),
+        random.integers(36, 44, 72).astype(np.uint8),
+        -5,
+        -128,
+        127,
+    )
+    last = Dense(random.integers(-128, 128, (bits, 72)).astype(np.int8), np.zeros(bits, np.int32))
+    return lower.write(Encoder(vocabulary, rows, (first, last), bytes(16), {"name": "hostile"}))
+
+
+def a_table(bits: int = 128, count: int = 300) -> bytes:
+    random = np.random.default_rng(bits)
+    codes: Codes = random.integers(0, 1 << 32, (count, bits // 32), dtype=np.uint64).astype(np.uint32)
+    records = [Record(str(slot), "answer", "text") for slot in range(count)]
+    return table.write(Table(codes, records, random.random(count) < 0.9, bytes(16), 40))
+
+
+FILES: dict[bytes, Callable[[], bytes]] = {b"BWE1": an_encoder, b"BWT1": a_table}
+
+
+def mend(data: bytearray) -> None:
+    """Make every checksum right again, as somebody who means harm would."""
+    for entry in range(32, 32 + 16 * min(16, int.from_bytes(data[6:8], "little")), 16):
+        offset, length = struct.unpack_from("<II", data, entry + 4)
+        if offset + length <= len(data):
+            struct.pack_into("<I", data, entry + 12, zlib.crc32(data[offset : offset + length]))
+    data[12:16] = bytes(4)
+    struct.pack_into("<I", data, 12, zlib.crc32(data[:PAGE]))
+
+
+def covered(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Where the bytes are that a checksum covers: all but the padding."""
+    parts = [np.arange(PAGE)]
+    for entry in range(32, 32 + 16 * int.from_bytes(data[6:8], "little"), 16):
+        offset, length = struct.unpack_from("<II", data, entry + 4)
+        parts.append(np.arange(offset, offset + length))
+    return np.concatenate(parts)
+
+
+def use(core: NativeCore, source: Source) -> None:
+    """Call everything, whatever the checks say. An error is fine; a result must be one that a caller can work with."""
+    for action in (_use_tokens, _use_encoder, _use_table, _use_records):
+        try:
+            action(core, source)
+        except CoreError as error:
+            assert -7 <= error.code <= -1, error
+
+
+def _use_tokens(core: NativeCore, source: Source) -> None:
+    assert all(token < core.open_encoder(source).pieces for token in core.tokens(source, TEXT))
+
+
+def _use_encoder(core: NativeCore, source: Source) -> None:
+    core.vector(source, TEXT)
+    core.encode(source, TEXT)
+
+
+def _use_table(core: NativeCore, source: Source) -> None:
+    opened = core.open_table(source)
+    query = np.random.default_rng(0).integers(0, 1 << 32, opened.bits // 32, dtype=np.uint64).astype(np.uint32)
+    for k in (1, 40):
+        hits = core.search(source, query, k)
+        assert hits == sorted(set(hits)), hits
+        assert len({slot for _, slot in hits}) == len(hits)
+        assert all(distance <= opened.bits and slot < opened.count for distance, slot in hits)
+
+
+def _use_records(core: NativeCore, source: Source) -> None:
+    for slot in (0, 17, core.open_table(source).count - 1):
+        offset, length = core.record(source, slot)
+        assert offset + length <= source.struct.size
+
+
+def truncated(core: NativeCore) -> None:
+    for magic, make in FILES.items():
+        data = make()
+        sizes = [*range(0, len(data), PAGE), *range(PAGE - 4, len(data), PAGE), 1, 7, 12, 300, 4095, len(data) - 1]
+        for size in sizes:
+            for kind in KINDS.values():
+                source = kind(data[:size])
+                assert core.check(source, magic) == (READ if size >= 16 else core.check(source, magic, False)), size
+                assert core.check(source, magic) < 0, size
+                use(core, source)
+
+
+def flipped(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
+    """Bits flipped, left so (then a check must notice) or with the checksums made right."""
+    kinds = list(KINDS.values())
+    originals = {magic: (data := make(), covered(data)) for magic, make in FILES.items()}
+    for number in range(rounds):
+        magic, (original, places) = list(originals.items())[number % 2]
+        data = bytearray(original)
+        for place in random.choice(places, random.integers(1, 4), replace=False):
+            data[place] ^= 1 << random.integers(8)
+        source = kinds[number % len(kinds)](bytes(data))
+        assert core.check(source, magic) in (MAGIC, VERSION, CHECKSUM, -5)
+        use(core, source)
+        mend(data)
+        use(core, kinds[random.integers(len(kinds))](bytes(data)))
+
+
+def fields_of(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where fields lie that say how large or where something is, and their sizes."""
+    yield from ((6, 2), (8, 4))
+    yield from ((offset, 2) for offset in range(288, 304, 2))
+    yield from ((offset, 4) for offset in (288, 292, 296, 300))
+    for entry in range(32, 32 + 16 * int.from_bytes(data[6:8], "little"), 16):
+        yield from ((entry + 4, 4), (entry + 8, 4))
+        begin = int.from_bytes(data[entry + 4 : entry + 8], "little")
+        yield from ((begin + offset, 2) for offset in range(0, 72, 2))
+        yield from ((begin + offset, 4) for offset in range(0, 72, 4))
+
+
+def extreme_fields(core: NativeCore) -> None:
+    kinds = list(KINDS.values())
+    for make in FILES.values():
+        original = make()
+        for number, (offset, size) in enumerate(fields_of(original)):
+            for value in EXTREMES if size == 2 else EXTREMES_32:
+                data = bytearray(original)
+                data[offset : offset + size] = value.to_bytes(size, "little")
+                mend(data)
+                use(core, kinds[number % len(kinds)](bytes(data)))
+
+
+def failing_reads(core: NativeCore) -> None:
+    """A read that fails, whichever it is, ends in BW_ERR_READ."""
+    for magic, make in FILES.items():
+        data = make()
+        whole = Source.streamed(data)
+        use(core, whole)
+        for number in range(min(150, len(whole.reads))):
+            source = Source.streamed(data, fails_at=number)
+            if core.check(source, magic) != READ:
+                use(core, source)
+        source = Source.streamed(data, fails_at=0)
+        assert core.check(source, magic) == READ
+
+
+def noise(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
+    """Sections of random bytes behind a header that is right."""
+    for _ in range(rounds):
+        for make in FILES.values():
+            data = bytearray(make())
+            begin, end = sorted(random.integers(PAGE, len(data) + 1, 2))
+            data[begin:end] = random.bytes(end - begin)
+            mend(data)
+            use(core, Source.contiguous(bytes(data)))
+
+
+def campaign(library: Path, seed: int, rounds: int) -> None:
+    core, random = NativeCore(library), np.random.default_rng(seed)
+    truncated(core)
+    extreme_fields(core)
+    failing_reads(core)
+    flipped(core, random, rounds)
+    noise(core, random, rounds // 10)
+
+
+def _sanitizers() -> list[str]:
+    """The runtimes to preload, or none where the compiler comes without them."""
+    names = ("libasan.so", "libubsan.so")
+    try:
+        found = [
+            subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+            for name in names
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return found if all(Path(path).is_file() for path in found) else []
+
+
+def test_hostile_files(make_native: Callable[..., Path]) -> None:
+    runtimes = _sanitizers()
+    environment = dict(os.environ)
+    if runtimes:
+        flags = "HOST_FLAGS=-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+        library = make_native("sanitized", "host", flags, "HOST_LINK=") / "libbitwren.so"
+        environment |= {"LD_PRELOAD": " ".join(runtimes), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0"}
+    else:
+        library = make_native("", "host") / "libbitwren.so"
+    command = [sys.executable, __file__, str(library), "1", "1500"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+
+@pytest.mark.parametrize("magic", FILES)
+def test_what_check_says(native_core: NativeCore, magic: bytes) -> None:
+    data = FILES[magic]()
+    other = bytearray(data)
+    assert native_core.check(Source.contiguous(data), magic) == 0
+    assert native_core.check(Source.contiguous(data), b"BWX1") == MAGIC
+    other[4] = 2
+    mend(other)
+    assert native_core.check(Source.contiguous(bytes(other)), magic) == VERSION
+    other = bytearray(data)
+    other[PAGE + 5] ^= 1
+    assert native_core.check(Source.contiguous(bytes(other)), magic) == CHECKSUM
+    assert native_core.check(Source.contiguous(bytes(other)), magic, False) == 0
+
+
+if __name__ == "__main__":
+    campaign(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
