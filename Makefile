@@ -121,7 +121,7 @@ core: | packages ## The C core as a shared library for this machine
 ## Using it
 
 demo: $(ready) micropython natmods core ## Build the example corpus and ask it, on an emulated Pico
-	@$(venv)/bin/bitwren demo
+	@$(venv)/bin/bitwren demo -o .cache/demo/board-help
 
 console: $(ready) micropython natmods core ## Ask the demo's table from this terminal, on an emulated Pico
 	@[ -d .cache/demo/board-help ] || $(MAKE) --no-print-directory demo

@@ -125,9 +125,9 @@ class Source:
 
         def read(_context: int, offset: int, to: object, length: int) -> int:
             source.reads.append((offset, length))
+            ctypes.memset(memory.address, PAST_END, window)
             if len(source.reads) - 1 == fails_at or offset + length > len(data) or length > window or offset % 4:
                 return -1
-            ctypes.memset(memory.address, PAST_END, window)
             ctypes.memmove(memory.address, data[offset : offset + length], length)
             return 0
 

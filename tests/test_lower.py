@@ -110,9 +110,10 @@ def test_refuses_by_name() -> None:
         lower.read_head(model(layers, 64, input_scale=1 / 16), 64)
     with pytest.raises(UnsupportedModel, match="96 values come in"):
         lower.read_head(model(layers, 64), 96)
+    layers[0].activation = schema.ActivationFunctionType.RELU
     with pytest.raises(UnsupportedModel, match="no activation"):
-        layers[0].activation = schema.ActivationFunctionType.RELU
         lower.read_head(model(layers, 64), 64)
+    layers[0].activation = schema.ActivationFunctionType.NONE
     for damaged in (b"", b"not a model at all", model(layers, 64)[:50]):
         with pytest.raises(UnsupportedModel):
             lower.read_head(damaged, 64)

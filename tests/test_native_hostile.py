@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,14 @@ from bitwren.tokenizer import Vocabulary
 from native import CHECKSUM, KINDS, MAGIC, READ, VERSION, CoreError, NativeCore, Source
 
 PAGE = 4096
-TEXT = "The light blinks 2 times, naïve ßtraße 日本 \udc80 abcabcabca".encode("utf-8", "surrogatepass")
-EXTREMES = (0, 1, 2, 3, 15, 16, 17, 63, 64, 255, 256, 0x7FFF, 0x8000, 0xFFFF)
+TEXTS = (
+    "The light blinks 2 times, naïve ßtraße 日本 \udc80 abcabcabca".encode("utf-8", "surrogatepass"),
+    b"tsilhgcbaabclightstsghilcab" * 3 + b"\xf0\x90\x80",
+    b"abc\xe6\x97",
+)
+EXTREMES = (0, 1, 3, 16, 63, 255, 1024, 0x7FFF, 0x8000, 0xFFFF)
 EXTREMES_32 = (*EXTREMES, 4095, 4096, 4097, 1 << 31, (1 << 31) - 1, 0xFFFFF000, 0xFFFFFFFC, 0xFFFFFFFF)
+SOURCES = {**KINDS, "shredded": lambda data: Source.extents(data, range(0, len(data), 20))}
 
 
 def an_encoder(bits: int = 128) -> bytes:
@@ -81,20 +87,18 @@ def covered(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def use(core: NativeCore, source: Source) -> None:
     """Call everything, whatever the checks say. An error is fine; a result must be one that a caller can work with."""
-    for action in (_use_tokens, _use_encoder, _use_table, _use_records):
+    for action in (_use_encoder, _use_table, _use_records):
         try:
             action(core, source)
         except CoreError as error:
             assert -7 <= error.code <= -1, error
 
 
-def _use_tokens(core: NativeCore, source: Source) -> None:
-    assert all(token < core.open_encoder(source).pieces for token in core.tokens(source, TEXT))
-
-
 def _use_encoder(core: NativeCore, source: Source) -> None:
-    core.vector(source, TEXT)
-    core.encode(source, TEXT)
+    pieces = core.open_encoder(source).pieces
+    for text in TEXTS:
+        assert all(token < pieces for token in core.tokens(source, text))
+        core.encode(source, text)
 
 
 def _use_table(core: NativeCore, source: Source) -> None:
@@ -118,7 +122,7 @@ def truncated(core: NativeCore) -> None:
         data = make()
         sizes = [*range(0, len(data), PAGE), *range(PAGE - 4, len(data), PAGE), 1, 7, 12, 300, 4095, len(data) - 1]
         for size in sizes:
-            for kind in KINDS.values():
+            for kind in SOURCES.values():
                 source = kind(data[:size])
                 assert core.check(source, magic) == (READ if size >= 16 else core.check(source, magic, False)), size
                 assert core.check(source, magic) < 0, size
@@ -127,7 +131,7 @@ def truncated(core: NativeCore) -> None:
 
 def flipped(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
     """Bits flipped, left so (then a check must notice) or with the checksums made right."""
-    kinds = list(KINDS.values())
+    kinds = list(SOURCES.values())
     originals = {magic: (data := make(), covered(data)) for magic, make in FILES.items()}
     for number in range(rounds):
         magic, (original, places) = list(originals.items())[number % 2]
@@ -145,16 +149,17 @@ def fields_of(data: bytes) -> Iterator[tuple[int, int]]:
     """Where fields lie that say how large or where something is, and their sizes."""
     yield from ((6, 2), (8, 4))
     yield from ((offset, 2) for offset in range(288, 304, 2))
-    yield from ((offset, 4) for offset in (288, 292, 296, 300))
+    yield from ((offset, 4) for offset in (288, 292, 296))
     for entry in range(32, 32 + 16 * int.from_bytes(data[6:8], "little"), 16):
         yield from ((entry + 4, 4), (entry + 8, 4))
-        begin = int.from_bytes(data[entry + 4 : entry + 8], "little")
-        yield from ((begin + offset, 2) for offset in range(0, 72, 2))
-        yield from ((begin + offset, 4) for offset in range(0, 72, 4))
+        if data[entry : entry + 4] in (b"VOCB", b"HEAD"):
+            begin = int.from_bytes(data[entry + 4 : entry + 8], "little")
+            yield from ((begin + offset, 2) for offset in range(0, 64, 2))
+            yield from ((begin + offset, 4) for offset in range(8, 64, 4))
 
 
 def extreme_fields(core: NativeCore) -> None:
-    kinds = list(KINDS.values())
+    kinds = list(SOURCES.values())
     for make in FILES.values():
         original = make()
         for number, (offset, size) in enumerate(fields_of(original)):
@@ -166,17 +171,76 @@ def extreme_fields(core: NativeCore) -> None:
 
 
 def failing_reads(core: NativeCore) -> None:
-    """A read that fails, whichever it is, ends in BW_ERR_READ."""
+    """A read that fails, whichever it is, ends in BW_ERR_READ, and leaves nothing in the window that is taken for good."""
     for magic, make in FILES.items():
         data = make()
-        whole = Source.streamed(data)
-        use(core, whole)
-        for number in range(min(150, len(whole.reads))):
+        for number in range(12):
             source = Source.streamed(data, fails_at=number)
-            if core.check(source, magic) != READ:
-                use(core, source)
-        source = Source.streamed(data, fails_at=0)
-        assert core.check(source, magic) == READ
+            assert core.check(source, magic) == READ
+            assert core.crc32(source, 0, 400) == zlib.crc32(data[:400])
+    data = an_encoder()
+    whole = Source.streamed(data)
+    right = core.encode(whole, TEXTS[0]).tolist()
+    for number in range(0, len(whole.reads), 3):
+        source = Source.streamed(data, fails_at=number)
+        with pytest.raises(CoreError) as error:
+            core.encode(source, TEXTS[0])
+        assert error.value.code == READ
+        assert core.encode(source, TEXTS[0]).tolist() == right
+
+
+def vocabularies(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
+    """Bucket offsets and pieces that contradict each other, in pieces of flash so small that all of them are copied."""
+    original = an_encoder()
+    begin, length = struct.unpack_from("<II", original, 36)
+    starts, continuations = struct.unpack_from("<HH", original, begin + 4)
+    pool = begin + 8 + 2 * (starts + continuations + 1)
+    kinds = (SOURCES["shredded"], SOURCES["contiguous"])
+    for number in range(rounds):
+        data = bytearray(original)
+        for _ in range(random.integers(1, 5)):
+            bucket = random.integers(starts + continuations + 1)
+            struct.pack_into("<H", data, begin + 8 + 2 * bucket, random.integers(begin + length - pool + 9))
+        for place in random.integers(pool, begin + length, random.integers(0, 30)):
+            data[place] = random.choice([0, 0x0F, 0x10, 0xF0, 0xFF, *b"abclights"])
+        mend(data)
+        use(core, kinds[number % 2](bytes(data)))
+
+
+def crafted(core: NativeCore) -> None:
+    """Files that agree with themselves and are still wrong."""
+    vocabulary = Vocabulary([b"a", b"b"], [])
+    rows = Rows(np.full((2, 256), 0x88, np.uint8), np.full(2, 255, np.uint8), 4)
+    last = Dense(np.full((64, 512), -128, np.int8), np.full(64, -(1 << 31), np.int32))
+    data = bytearray(lower.write(Encoder(vocabulary, rows, (last,), bytes(16), {})))
+    assert core.encode(Source.contiguous(bytes(data)), b"a b") is not None
+    wide_rows = bytearray(data)  # the same bytes as rows of 1024 values of 2 bits
+    struct.pack_into("<HH", wide_rows, 288, 1024, 2)
+    spike = replace(rows, packed=np.where(np.arange(256) == 7, np.uint8(0x80), rows.packed))
+    large_gain = bytearray(lower.write(Encoder(vocabulary, spike, (last,), bytes(16), {})))
+    struct.pack_into("<I", large_gain, 296, 0xFFFFFFFF)
+    units = 4096
+    first = Dense(np.zeros((units, 32), np.int8), np.zeros(units, np.int32), np.zeros(units, np.int32), np.ones(units, np.uint8))
+    wide_layer = Encoder(
+        vocabulary,
+        Rows(np.zeros((2, 8), np.uint8), np.ones(2, np.uint8), 2),
+        (first, Dense(np.zeros((64, units), np.int8), np.zeros(64, np.int32))),
+        bytes(16),
+        {},
+    )
+    long_bucket = bytearray(data)  # 2 pieces as counted, 20 in the bucket
+    begin = struct.unpack_from("<I", data, 36)[0]
+    pool = b"".join(bytes([0, letter]) for letter in b"abcdefghijklmnopqrst")
+    long_bucket[begin + 10 : begin + 12] = len(pool).to_bytes(2, "little")
+    long_bucket[begin + 12 : begin + 12 + len(pool)] = pool
+    struct.pack_into("<I", long_bucket, 40, 12 + len(pool))
+    for wrong in (wide_rows, large_gain, bytearray(lower.write(wide_layer)), long_bucket):
+        mend(wrong)
+        for kind in SOURCES.values():
+            source = kind(bytes(wrong))
+            for text in (b"t", b"a b t"):
+                with pytest.raises(CoreError):
+                    core.encode(source, text)
 
 
 def noise(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
@@ -195,6 +259,8 @@ def campaign(library: Path, seed: int, rounds: int) -> None:
     truncated(core)
     extreme_fields(core)
     failing_reads(core)
+    crafted(core)
+    vocabularies(core, random, rounds)
     flipped(core, random, rounds)
     noise(core, random, rounds // 10)
 

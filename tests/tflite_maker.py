@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import flatbuffers
@@ -26,7 +27,7 @@ def random_layers(seed: int, widths: list[int], activation: int = schema.Activat
     random = np.random.default_rng(seed)
     layers = []
     scale = 1 / 32
-    for index, (inputs, units) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for index, (inputs, units) in enumerate(itertools.pairwise(widths)):
         last = index == len(widths) - 2
         weight_scales = random.uniform(0.001, 0.004, units)
         output_scale = float(scale * 0.0025 * 127 / 2 * np.sqrt(inputs) * 40 / 60)

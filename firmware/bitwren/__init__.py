@@ -103,8 +103,9 @@ class Wren:
             return OrderedDict((("query", query), ("error", str(error))))
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
-        found = [OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer))) for hit in hits]
-        return OrderedDict((("query", query), ("hits", found), ("confident", hits.confident)))
+        for index, hit in enumerate(hits):  # in place: many hits would not fit twice
+            hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
+        return OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
 
     def info(self):
         """What is open, and how: for people and for {"cmd": "info"}."""

@@ -211,10 +211,11 @@ class Console:
 
     def _reply(self, answer):
         try:
-            text = json.dumps(answer)
+            pieces = _pieces(answer)
         except MemoryError:
-            text = json.dumps(OrderedDict((("query", None), ("error", messages.OUT_OF_MEMORY))))
-        self._sink.write(text)
+            pieces = _pieces(OrderedDict((("query", None), ("error", messages.OUT_OF_MEMORY))))
+        for piece in pieces:
+            self._sink.write(piece)
         self._sink.write("\n")
 
 
@@ -231,6 +232,18 @@ def _parse(line):
     if not isinstance(request, dict):
         raise Error(messages.NOT_AN_OBJECT)
     return request
+
+
+def _pieces(answer):
+    """An answer's JSON, hit by hit: for all of many hits there is seldom memory in one piece."""
+    hits = answer.get("hits")
+    if not hits:
+        return [json.dumps(answer)]
+    for index, hit in enumerate(hits):
+        hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
+    hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
+    hits.append('], "confident": {}}}'.format(json.dumps(answer["confident"])))
+    return hits
 
 
 def _strict(text):

@@ -121,7 +121,7 @@ class EmulatedPico:
         """Start rp2040py, wait until the board has booted, and return the path of its pseudo-terminal."""
         flash, log = Path(self._folder.name, "flash.img"), Path(self._folder.name, "log.txt")
         flash.write_bytes(image)
-        command = [sys.executable, "-c", RUN_RP2040PY, "micropython", "--pty"]
+        command = [sys.executable, "-P", "-c", RUN_RP2040PY, "micropython", "--pty"]
         command += ["--image", str(self._firmware), "--littlefs", str(flash)]
         if save_image is not None:
             command += ["--dump-fs", str(save_image)]

@@ -15,20 +15,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import text
 from ..encoder import EncoderFolder
 from ..errors import BitwrenError
-from ..frontend import pool, rescale
-from .quantize import run_head
+from ..hamming import unpack_bits
+from ..lower import lower, read_head
 from .sources import tidy
 
 Bits = NDArray[np.bool_]
 
 
 def encode(folder: EncoderFolder, texts: Sequence[str]) -> Bits:
-    """Code bits of texts [N, K]: the integer front end, then the int8 head in LiteRT."""
-    vectors = [rescale(pool(folder.rows, folder.vocabulary.tokens(text.words(each)))) for each in texts]
-    return run_head(folder.head, np.stack(vectors))
+    """Code bits of texts [N, K], as the lowered encoder, and so the chip, computes them."""
+    bits = len(read_head(folder.head, folder.rows.dims)[-1].bias)
+    return unpack_bits(lower(folder, bits).encode(texts))
 
 
 def distances(queries: Bits, documents: Bits) -> NDArray[np.int32]:

@@ -7,13 +7,13 @@ The quantisers are stated once, in NumPy, for the export; :mod:`.distil` trains 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UnsupportedModel
 from ..frontend import INPUT_SCALE, Rows, pack_rows
+from ..lower import read_head
 from . import TrainingError, need
 
 INPUT_LOW, INPUT_HIGH = -128 / INPUT_SCALE, 127 / INPUT_SCALE
@@ -35,17 +35,14 @@ def quantize_rows(weights: NDArray[np.float32]) -> Rows:
     return Rows(pack_rows(2 * fields + 1, 2), np.rint(steps[:, 0] / unit).astype(np.uint8), 2)
 
 
-def export_head(
-    kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: NDArray[np.int8], path: Path | None = None
-) -> bytes:
+def export_head(kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: NDArray[np.int8]) -> bytes:
     """Convert the head to a fully int8 TFLite model of one FULLY_CONNECTED.
 
     :param kernel: float32 [D, K].
     :param bias: float32 [K].
     :param inputs: int8 [N, D] of real inputs, to calibrate the output's scale with.
-    :param path: where to write the model, if anywhere.
     :return: the model's bytes.
-    :raises TrainingError: when the converter chose another input scale than 1/32.
+    :raises TrainingError: when the converter made what the chip cannot run, for example with another input scale than 1/32.
     """
     tf = need("tensorflow")
     dims, bits = kernel.shape
@@ -65,32 +62,8 @@ def export_head(
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     data = bytes(converter.convert())
-    scale, zero_point = head_interpreter(data).get_input_details()[0]["quantization"]
-    if scale != 1 / INPUT_SCALE or zero_point != 0:
-        raise TrainingError(
-            f"The converter chose input scale {scale} and zero point {zero_point} instead of 1/{INPUT_SCALE} and 0; "
-            "use the TensorFlow version that bitwren[train] asks for."
-        )
-    if path is not None:
-        path.write_bytes(data)
+    try:
+        read_head(data, dims)  # what the chip could not run is found here, not at the first build with the model
+    except UnsupportedModel as error:
+        raise TrainingError(f"{error}; use the TensorFlow version that bitwren[train] asks for") from error
     return data
-
-
-def head_interpreter(model: bytes) -> Any:
-    """A LiteRT interpreter for a head, its tensors allocated."""
-    interpreter = need("ai_edge_litert.interpreter").Interpreter(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
-    return interpreter
-
-
-def run_head(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Code bits of int8 inputs [N, D]: bool [N, K], true where an output is above its zero point."""
-    interpreter = head_interpreter(model)
-    index = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(index, inputs.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(index, inputs)
-    interpreter.invoke()
-    output = interpreter.get_output_details()[0]
-    bits: NDArray[np.bool_] = interpreter.get_tensor(output["index"]) > output["quantization"][1]
-    return bits
