@@ -581,3 +581,13 @@ def test_little_memory_means_streaming_and_a_sentence(board: Path) -> None:
         "error": "not enough memory for this: ask for fewer results, or restart the board",
     }
     assert len(lines[2]["hits"]) == 3
+
+
+def test_protocol_document_quotes_the_sentences(package: ModuleType) -> None:
+    document = (FIRMWARE.parent / "docs" / "protocol.md").read_text("utf-8")
+    messages = package.messages
+    elsewhere = (messages.OTHER_ENCODER, messages.NO_BUNDLE)
+    sentences = [value for name, value in vars(messages).items() if name.isupper() and isinstance(value, str)]
+    sentences += [messages.too_long(5000), messages.k_too_large(1000, 395), messages.bad_file("bundle/table.bwt", -4)]
+    sentences += [messages.line_too_long(sys.modules["bitwren_board.console"].LINE)]
+    assert [sentence for sentence in sentences if sentence not in elsewhere and f"`{sentence}`" not in document] == []

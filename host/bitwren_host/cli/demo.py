@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bitwren import bundle
+from bitwren.container import write_atomic
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import BitwrenError
@@ -29,9 +30,11 @@ QUESTIONS = (
 @click.command()
 @click.option("-o", "--output", default="bitwren-demo", show_default=True, type=click.Path(path_type=Path), help="The bundle.")
 @click.option("-k", default=2, show_default=True, help="How many answers.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Draw what is printed into an SVG file too.")
 @firmware_option
-def demo(output: Path, k: int, firmware: Path | None) -> None:
+def demo(output: Path, k: int, svg: Path | None, firmware: Path | None) -> None:
     """Build the sample corpus, boot MicroPython on an emulated Pico and let it answer a few questions."""
+    show.out.record = svg is not None
     corpus = data_folder("examples") / "board-help" / "corpus.csv"
     documents = read_corpus(corpus)
     show.out.print(f"1. {corpus.parent.name}/{corpus.name}: {len(documents)} questions and answers")
@@ -56,3 +59,5 @@ def demo(output: Path, k: int, firmware: Path | None) -> None:
     if differing:
         raise BitwrenError(f"{differing} of the Pico's answers differ from the host's; this is a bug: please report it")
     show.out.print(f"The Pico's {len(QUESTIONS)} answers are the host's, bit for bit. Ask your own: make console", style="green")
+    if svg:
+        write_atomic(svg, show.out.export_svg(title="bitwren demo").encode())

@@ -1,0 +1,254 @@
+"""The native module inside MicroPython, on this machine (x64) and on the emulated Pico (armv6m): the reference's answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bitwren import lower, table
+from bitwren.encoder import Encoder
+from bitwren.table import Record, Table
+from bitwren_host.emulator import pico_image
+from conftest import CACHE
+from makers import random_encoder
+
+MICROPYTHON = CACHE / "micropython" / "unix" / "micropython"
+PICO_FIRMWARE = CACHE / "micropython" / "pico" / "firmware.uf2"
+MPY_DIR = CACHE / "micropython" / "source"
+
+TEXTS = ["", "?!", "the light blinks twice", "Éire, straße; naïve ﬁnish 日本語 42", "e" * 48, "tonight " * 20, "z" * 4096]
+
+RUN = """
+import array, binascii, gc, json, uctypes
+import bitwren_native as native
+
+def sources(name):
+    with open(name, "rb") as file:
+        data = file.read()
+    yield "buffer", data
+    places, pieces = array.array("L"), []
+    for start in range(0, len(data), 4084):
+        pieces.append(bytearray(data[start : start + 4084]))
+        for number in (start, uctypes.addressof(pieces[-1])):
+            places.append(number)
+    yield "extents", (places, len(data))
+    size = len(data)
+    places = pieces = data = None
+    gc.collect()
+    file = open(name, "rb")
+    window = bytearray(700)
+    view = memoryview(window)
+    def read(offset, length):
+        file.seek(offset)
+        if file.readinto(view[:length]) != length:
+            raise OSError(5)
+    yield "stream", (read, window, size)
+
+def hexadecimal(buffer):
+    return binascii.hexlify(buffer).decode()
+
+def encoder_answers(source, asked):
+    work, code = bytearray(native.ENCODE_WORK), bytearray(asked["bits"] // 8)
+    vector, ids = bytearray(asked["dims"]), array.array("H", bytes(2 * 100))
+    answers = [native.check(source, b"BWE1", True), native.check(source, b"BWT1", False)]
+    for text in asked["texts"]:
+        count = native.tokens(source, text, ids)
+        answers.append([count, list(ids[: min(count, 100)]), native.vector(source, text, vector, work), hexadecimal(vector)])
+        answers.append([native.encode(source, text, code, work), hexadecimal(code)])
+    return answers
+
+def table_answers(source, asked):
+    place, end = array.array("I", (0, 0)), bytearray(asked["size"] - asked["read_from"])
+    answers = [native.check(source, b"BWT1", True), native.crc32(source, 1, asked["size"] - 2)]
+    answers += [native.read(source, asked["read_from"], end), hexadecimal(end), native.read(source, asked["read_from"] + 1, end)]
+    for query in asked["queries"]:
+        for k in asked["ks"]:
+            hits = array.array("I", bytes(8 * k))
+            count = native.search(source, binascii.unhexlify(query), k, hits)
+            answers.append([count, list(hits[: 2 * count])])
+    for slot in asked["slots"]:
+        answers.append([native.record(source, slot, place), list(place)])
+    return answers
+
+def main():
+    with open("asked.json") as file:
+        asked = json.load(file)
+    for name, answers in (("encoder.bwe", encoder_answers), ("table.bwt", table_answers)):
+        for kind, source in sources(name):
+            gc.collect()
+            print("ANSWER " + json.dumps([name, kind, answers(source, asked)]))
+
+main()
+"""
+
+MISUSES = """
+import array
+import bitwren_native as native
+
+data, work, hits = bytes(8192), bytearray(native.ENCODE_WORK), bytearray(80)
+def stop(offset, length):
+    raise KeyError("read")
+
+for name, call in (
+    ("no source", lambda: native.crc32(5, 0, 1)),
+    ("source of one", lambda: native.crc32((data,), 0, 1)),
+    ("misaligned source", lambda: native.crc32(memoryview(data)[1:], 0, 1)),
+    ("negative", lambda: native.crc32(data, -1, 1)),
+    ("short window", lambda: native.crc32((stop, bytearray(511), 8192), 0, 1)),
+    ("read-only window", lambda: native.crc32((stop, bytes(512), 8192), 0, 1)),
+    ("no extents", lambda: native.crc32((array.array("L"), 8192), 0, 1)),
+    ("extents from 4", lambda: native.crc32((array.array("L", (4, 4096)), 8192), 0, 1)),
+    ("descending extents", lambda: native.crc32((array.array("L", (0, 4096, 8, 4096, 8, 4096)), 8192), 0, 1)),
+    ("misaligned extents", lambda: native.crc32((array.array("L", (0, 4097)), 8192), 0, 1)),
+    ("short magic", lambda: native.check(data, b"BWE", True)),
+    ("short work", lambda: native.encode(data, "a", bytearray(64), bytearray(4095))),
+    ("misaligned work", lambda: native.encode(data, "a", bytearray(64), memoryview(bytearray(4099))[2:])),
+    ("no room for hits", lambda: native.search(data, bytes(64), 11, hits)),
+    ("k of zero", lambda: native.search(data, bytes(64), 0, hits)),
+    ("read raises", lambda: native.crc32((stop, bytearray(512), 8192), 0, 1)),
+    ("not a file", lambda: native.search(data, bytes(64), 10, hits)),
+    ("past the end", lambda: native.crc32(data, 8190, 3)),
+):
+    try:
+        result = call()
+    except Exception as error:
+        result = type(error).__name__
+    print(name, "=", result)
+print(native.ABI, native.ENCODE_WORK, native.MAX_TEXT, native.MIN_WINDOW)
+"""
+
+
+@pytest.fixture(scope="session")
+def natmod(make_native: Callable[..., Path]) -> Callable[[str], bytes]:
+    """A native module for an architecture."""
+
+    def build(arch: str) -> bytes:
+        if not (MPY_DIR / "py" / "dynruntime.mk").is_file():
+            pytest.skip("MicroPython's source is not there: make micropython")
+        return (make_native("", f"ARCH={arch}", f"MPY_DIR={MPY_DIR}") / f"bitwren_native_{arch}.mpy").read_bytes()
+
+    return build
+
+
+class Vectors:
+    """An encoder, a table, what is asked of them, and what the reference answers."""
+
+    def __init__(self, bits: int, count: int, encoder: Encoder) -> None:
+        random = np.random.default_rng(bits)
+        codes = random.integers(0, 1 << 32, (count, bits // 32), dtype=np.uint64).astype(np.uint32)
+        codes[count // 2 :] = codes[random.integers(0, 5, count - count // 2)]
+        records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
+        self.encoder = encoder
+        self.table = Table(codes, records, random.random(count) < 0.9, bytes(16))
+        self.encoder_file, self.table_file = lower.write(encoder), table.write(self.table)
+        self.queries = [codes[0], ~codes[0], *random.integers(0, 1 << 32, (3, bits // 32), dtype=np.uint64).astype(np.uint32)]
+        self.ks = [1, 10, 40]
+        self.slots = [0, count - 1, count]
+
+    def files(self) -> dict[str, bytes]:
+        asked = {
+            "bits": self.encoder.bits,
+            "dims": self.encoder.rows.dims,
+            "texts": TEXTS,
+            "size": len(self.table_file),
+            "read_from": len(self.table_file) - 1203,
+            "queries": [query.tobytes().hex() for query in self.queries],
+            "ks": self.ks,
+            "slots": self.slots,
+        }
+        return {
+            "encoder.bwe": self.encoder_file,
+            "table.bwt": self.table_file,
+            "asked.json": json.dumps(asked).encode(),
+            "run.py": RUN.encode(),
+        }
+
+    def expected(self) -> Iterator[tuple[str, list[Any]]]:
+        answers: list[Any] = [0, -2]
+        for text in TEXTS:
+            ids = self.encoder.tokens(text)
+            answers.append([len(ids), ids[:100], len(ids), self.encoder.vector(text).tobytes().hex()])
+            answers.append([len(ids), self.encoder.encode([text]).tobytes().hex()])
+        yield "encoder.bwe", answers
+        data = self.table_file
+        answers = [0, zlib.crc32(data[1:-1]), 0, data[-1203:].hex(), -1]
+        for query in self.queries:
+            for k in self.ks:
+                hits = self.table.search(query, k)
+                answers.append([len(hits), [number for hit in hits for number in (hit.distance, hit.slot)]])
+        begin = int.from_bytes(data[32 + 3 * 16 + 4 :][:4], "little")
+        place = [0, 0]
+        for slot in self.slots:
+            if slot < len(self.table.records):
+                sizes = [4 + len(record.id) + len(record.answer) for record in self.table.records]
+                place = [begin + sum(sizes[:slot]), sizes[slot]]
+            answers.append([0 if slot < len(self.table.records) else -7, place])
+        yield "table.bwt", answers
+
+
+def compare(vectors: Vectors, output: str) -> None:
+    """What a board printed with the reference's answers, for all three kinds of source."""
+    lines = [json.loads(line.partition("ANSWER ")[2]) for line in output.splitlines() if line.startswith("ANSWER ")]
+    found = {(name, kind): answers for name, kind, answers in lines}
+    for name, answers in vectors.expected():
+        for kind in ("buffer", "extents", "stream"):
+            assert found.get((name, kind)) == answers, output[-2000:] if (name, kind) not in found else (name, kind)
+
+
+def run_unix(folder: Path, script: str) -> str:
+    done = subprocess.run([str(MICROPYTHON), script], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def unix_folder(natmod: Callable[[str], bytes], tmp_path: Path) -> Path:
+    if not MICROPYTHON.is_file():
+        pytest.skip("the unix port is not built: make unix")
+    (tmp_path / "bitwren_native.mpy").write_bytes(natmod("x64"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
+)
+def test_unix_port(unix_folder: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
+    vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden))
+    for name, data in vectors.files().items():
+        (unix_folder / name).write_bytes(data)
+    compare(vectors, run_unix(unix_folder, "run.py"))
+
+
+def test_misuse_raises(unix_folder: Path) -> None:
+    (unix_folder / "misuses.py").write_text(MISUSES)
+    *lines, constants = run_unix(unix_folder, "misuses.py").splitlines()
+    found = dict(line.split(" = ") for line in lines)
+    assert constants == "1 4096 4096 512"
+    assert {name: result for name, result in found.items() if result != "ValueError"} == {
+        "no source": "TypeError",
+        "source of one": "TypeError",
+        "read-only window": "TypeError",
+        "read raises": "KeyError",
+        "not a file": "-2",
+        "past the end": "-1",
+    }
+    assert len(found) == 18
+
+
+def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path) -> None:
+    if not PICO_FIRMWARE.is_file():
+        pytest.skip("the Pico's firmware is not built: make pico-firmware")
+    vectors = Vectors(128, 300, random_encoder(7, bits=128, dims=64, hidden=(64,), extra=100))
+    image = tmp_path / "filesystem.img"
+    image.write_bytes(pico_image({**vectors.files(), "bitwren_native.mpy": natmod("armv6m")}))
+    command = shutil.which("rp2040py", path=str(Path(sys.executable).parent)) or "rp2040py"
+    arguments = ["micropython", "--image", str(PICO_FIRMWARE), "--littlefs", str(image), "-c", "import run"]
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    compare(vectors, done.stdout)
