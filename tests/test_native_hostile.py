@@ -207,16 +207,31 @@ def vocabularies(core: NativeCore, random: np.random.Generator, rounds: int) -> 
         use(core, kinds[number % 2](bytes(data)))
 
 
+def _bytewise(count: int) -> bytes:
+    """A bucket of so many pieces of one letter, the last one j or t."""
+    return b"".join(bytes([0, letter]) for letter in b"abcdefghijklmnopqrst"[:count])
+
+
+def _with_bucket(data: bytes, bucket: bytes) -> bytearray:
+    """The encoder with another bucket in place of its only one, whatever the counts say."""
+    wrong = bytearray(data)
+    begin = struct.unpack_from("<I", data, 36)[0]
+    struct.pack_into("<H", wrong, begin + 10, len(bucket))
+    wrong[begin + 12 : begin + 12 + len(bucket)] = bucket
+    struct.pack_into("<I", wrong, 40, 12 + len(bucket))
+    return wrong
+
+
 def crafted(core: NativeCore) -> None:
     """Files that agree with themselves and are still wrong."""
     vocabulary = Vocabulary([b"a", b"b"], [])
-    rows = Rows(np.full((2, 256), 0x88, np.uint8), np.full(2, 255, np.uint8), 4)
+    rows = Rows(np.full((2, 256), 0x99, np.uint8), np.full(2, 255, np.uint8), 4)
     last = Dense(np.full((64, 512), -128, np.int8), np.full(64, -(1 << 31), np.int32))
     data = bytearray(lower.write(Encoder(vocabulary, rows, (last,), bytes(16), {})))
     assert core.encode(Source.contiguous(bytes(data)), b"a b") is not None
     wide_rows = bytearray(data)  # the same bytes as rows of 1024 values of 2 bits
     struct.pack_into("<HH", wide_rows, 288, 1024, 2)
-    spike = replace(rows, packed=np.where(np.arange(256) == 7, np.uint8(0x80), rows.packed))
+    spike = replace(rows, packed=np.where(np.arange(512).reshape(2, 256) % 256 == 7, np.uint8(0x80), np.uint8(0x88)))
     large_gain = bytearray(lower.write(Encoder(vocabulary, spike, (last,), bytes(16), {})))
     struct.pack_into("<I", large_gain, 296, 0xFFFFFFFF)
     units = 4096
@@ -228,19 +243,14 @@ def crafted(core: NativeCore) -> None:
         bytes(16),
         {},
     )
-    long_bucket = bytearray(data)  # 2 pieces as counted, 20 in the bucket
-    begin = struct.unpack_from("<I", data, 36)[0]
-    pool = b"".join(bytes([0, letter]) for letter in b"abcdefghijklmnopqrst")
-    long_bucket[begin + 10 : begin + 12] = len(pool).to_bytes(2, "little")
-    long_bucket[begin + 12 : begin + 12 + len(pool)] = pool
-    struct.pack_into("<I", long_bucket, 40, 12 + len(pool))
-    for wrong in (wide_rows, large_gain, bytearray(lower.write(wide_layer)), long_bucket):
+    many, more, most = (_with_bucket(data, pool) for pool in (_bytewise(10), _bytewise(20), b"\0a" * 135 + b"\x0ft"))
+    whole_layer = bytearray(lower.write(wide_layer))
+    pairs = ((wide_rows, b"a"), (large_gain, b"a"), (whole_layer, b"a"), (many, b"j"), (more, b"t"), (most, b"tttt"))
+    for wrong, text in pairs:
         mend(wrong)
         for kind in SOURCES.values():
-            source = kind(bytes(wrong))
-            for text in (b"t", b"a b t"):
-                with pytest.raises(CoreError):
-                    core.encode(source, text)
+            with pytest.raises(CoreError):
+                core.encode(kind(bytes(wrong)), text)
 
 
 def noise(core: NativeCore, random: np.random.Generator, rounds: int) -> None:

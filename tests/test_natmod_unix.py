@@ -34,6 +34,7 @@ def sources(name):
     with open(name, "rb") as file:
         data = file.read()
     yield "buffer", data
+    gc.collect()
     places, pieces = array.array("L"), []
     for start in range(0, len(data), 4084):
         pieces.append(bytearray(data[start : start + 4084]))
@@ -141,12 +142,12 @@ def natmod(make_native: Callable[..., Path]) -> Callable[[str], bytes]:
 class Vectors:
     """An encoder, a table, what is asked of them, and what the reference answers."""
 
-    def __init__(self, bits: int, count: int, encoder: Encoder) -> None:
+    def __init__(self, bits: int, count: int, encoder: Encoder, texts: list[str]) -> None:
         random = np.random.default_rng(bits)
         codes = random.integers(0, 1 << 32, (count, bits // 32), dtype=np.uint64).astype(np.uint32)
         codes[count // 2 :] = codes[random.integers(0, 5, count - count // 2)]
         records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
-        self.encoder = encoder
+        self.encoder, self.texts = encoder, texts
         self.table = Table(codes, records, random.random(count) < 0.9, bytes(16))
         self.encoder_file, self.table_file = lower.write(encoder), table.write(self.table)
         self.queries = [codes[0], ~codes[0], *random.integers(0, 1 << 32, (3, bits // 32), dtype=np.uint64).astype(np.uint32)]
@@ -157,7 +158,7 @@ class Vectors:
         asked = {
             "bits": self.encoder.bits,
             "dims": self.encoder.rows.dims,
-            "texts": TEXTS,
+            "texts": self.texts,
             "size": len(self.table_file),
             "read_from": len(self.table_file) - 1203,
             "queries": [query.tobytes().hex() for query in self.queries],
@@ -173,7 +174,7 @@ class Vectors:
 
     def expected(self) -> Iterator[tuple[str, list[Any]]]:
         answers: list[Any] = [0, -2]
-        for text in TEXTS:
+        for text in self.texts:
             ids = self.encoder.tokens(text)
             answers.append([len(ids), ids[:100], len(ids), self.encoder.vector(text).tobytes().hex()])
             answers.append([len(ids), self.encoder.encode([text]).tobytes().hex()])
@@ -220,7 +221,7 @@ def unix_folder(natmod: Callable[[str], bytes], tmp_path: Path) -> Path:
     ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
 )
 def test_unix_port(unix_folder: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
-    vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden))
+    vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden), TEXTS)
     for name, data in vectors.files().items():
         (unix_folder / name).write_bytes(data)
     compare(vectors, run_unix(unix_folder, "run.py"))
@@ -245,7 +246,8 @@ def test_misuse_raises(unix_folder: Path) -> None:
 def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path) -> None:
     if not PICO_FIRMWARE.is_file():
         pytest.skip("the Pico's firmware is not built: make pico-firmware")
-    vectors = Vectors(128, 300, random_encoder(7, bits=128, dims=64, hidden=(64,), extra=100))
+    # Small: each file is three times in a heap of 240 KB, and the emulator runs 6 million instructions a second.
+    vectors = Vectors(128, 100, random_encoder(7, bits=128, dims=64, hidden=(64,), extra=60), TEXTS[2:4])
     image = tmp_path / "filesystem.img"
     image.write_bytes(pico_image({**vectors.files(), "bitwren_native.mpy": natmod("armv6m")}))
     command = shutil.which("rp2040py", path=str(Path(sys.executable).parent)) or "rp2040py"

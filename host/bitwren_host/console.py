@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import TextIO
@@ -28,6 +29,8 @@ def answer_lines(target: Target, lines: Iterable[bytes], k: int, out: TextIO) ->
 
 def converse(target: Target, k: int) -> None:
     """Ask a person for questions until they leave."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (gives input() history and editing)
     info = target.info()
     bits = int(info.get("bits", 0))
     show.out.print(f"{info.get('documents')} documents, {bits} bits, searched by {info.get('native')}", style="dim")

@@ -64,7 +64,7 @@ class LineTarget:
         return self._ask({"cmd": "info"})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._line.write(json.dumps(request).encode() + b"\n")
+        self._line.write(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         deadline = time.monotonic() + self._seconds
         while True:
             # A banner may come first; a reply is the first line that is a JSON object.
