@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,25 @@ def test_output_that_is_not_a_bundle(tmp_path: Path) -> None:
     fails(bitwren("build", CORPUS, "-o", tmp_path / "out", "--bits", "100"), "100 bits are not possible")
     fails(bitwren("build", CORPUS, "-o", tmp_path / "out", "--bits", "many"), "not a valid integer", code=2)
     assert os.listdir(tmp_path) == ["precious.txt"]
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.2, 0.35, 0.5, 0.8])
+def test_ctrl_c_leaves_nothing_half_written(faq: Path, tmp_path: Path, delay: float) -> None:
+    mine = tmp_path / "faq"
+    assert bitwren("build", CORPUS, "-o", mine, "--bits", 64).returncode == 0
+    after = {file.name: file.read_bytes() for file in mine.iterdir()}
+    shutil.rmtree(mine)
+    shutil.copytree(faq, mine)
+    before = {file.name: file.read_bytes() for file in mine.iterdir()}
+    command = [sys.executable, "-c", "from bitwren_host.cli import main; main()", "build", CORPUS, "-o", mine, "--bits", "64"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as building:
+        time.sleep(delay)
+        building.send_signal(signal.SIGINT)
+        _, said = building.communicate(timeout=60)
+    assert os.listdir(tmp_path) == ["faq"]
+    assert building.returncode in (0, 130, -signal.SIGINT)
+    now = {file.name: file.read_bytes() for file in mine.iterdir()}
+    assert now == after or (now == before and building.returncode), said.decode()
 
 
 def test_full_disk(tmp_path: Path) -> None:

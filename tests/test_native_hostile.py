@@ -40,9 +40,7 @@ def an_encoder(bits: int = 128) -> bytes:
     random = np.random.default_rng(bits)
     pieces = sorted({bytes(random.choice(list(b"abclights"), 1 + index % 6).astype(np.uint8)) for index in range(150)})
     vocabulary = Vocabulary(pieces, pieces[::3])
-    rows = Rows(
-        random.integers(0, 256, (len(vocabulary), 16)).astype(np.uint8), np.full(len(vocabulary), 9, np.uint8), 2
-    )
+    rows = Rows(random.integers(0, 256, (len(vocabulary), 16)).astype(np.uint8), np.full(len(vocabulary), 9, np.uint8), 2)
     first = Dense(
         random.integers(-128, 128, (72, 64)).astype(np.int8),
         random.integers(-9999, 9999, 72).astype(np.int32),

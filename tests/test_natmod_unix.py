@@ -150,7 +150,7 @@ class Vectors:
         self.encoder, self.texts = encoder, texts
         self.table = Table(codes, records, random.random(count) < 0.9, bytes(16))
         self.encoder_file, self.table_file = lower.write(encoder), table.write(self.table)
-        self.queries = [codes[0], ~codes[0], *random.integers(0, 1 << 32, (3, bits // 32), dtype=np.uint64).astype(np.uint32)]
+        self.queries = [codes[0], random.integers(0, 1 << 32, bits // 32, dtype=np.uint64).astype(np.uint32), ~codes[0]]
         self.ks = [1, 10, 40]
         self.slots = [0, count - 1, count]
 

@@ -185,12 +185,17 @@ static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t ind
     return fits ? BW_OK : BW_ERR_FORMAT;
 }
 
-/* Products of a multiple of four pairs: at most 512 * 2^14, far from overflowing. */
-static int32_t dot(const int8_t *weights, const int8_t *input, uint32_t count) {
+/* Four int8 values, in whatever memory they lie. */
+typedef uint32_t __attribute__((may_alias)) four_values;
+
+/* Products of int8 pairs, four pairs a step: Cortex-M0+ takes 6 instructions a pair so, and 8 with loads of single bytes.
+ * At most 512 * 2^14, far from overflowing. */
+static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
     int32_t sum = 0;
-    for (uint32_t i = 0; i < count; i += 4) {
-        sum += weights[i] * input[i] + weights[i + 1] * input[i + 1] + weights[i + 2] * input[i + 2] +
-               weights[i + 3] * input[i + 3];
+    for (const four_values *end = input + count / 4; input < end; input++) {
+        uint32_t w = *weights++, x = *input;
+        sum += (int8_t)w * (int8_t)x + (int8_t)(w >> 8) * (int8_t)(x >> 8) + (int8_t)(w >> 16) * (int8_t)(x >> 16) +
+               ((int32_t)w >> 24) * ((int32_t)x >> 24);
     }
     return sum;
 }
@@ -214,7 +219,7 @@ static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *
             if (!weights) {
                 return BW_ERR_READ;
             }
-            uint32_t sum = (uint32_t)dot((const int8_t *)weights, input + from, length);
+            uint32_t sum = (uint32_t)dot((const void *)weights, (const void *)(input + from), length);
             tile->sums[i] = (int32_t)((uint32_t)tile->sums[i] + sum);
             at += length;
             ahead -= length;

@@ -1,7 +1,7 @@
 """Token ids to the int8 vector that an encoder's head takes: low-bit embedding rows, pooled and rescaled in integers.
 
-Every step is integer arithmetic with a stated rounding, so host and chip agree bit for bit. docs/format.md repeats it for
-implementers; shared measurements (why pooling inside TFLite is worse) are in docs/quality.md.
+Every step is integer arithmetic with a stated rounding, so host and chip agree bit for bit; docs/format.md repeats it for
+implementers. Pooling is done here and not in the TFLite graph because int8 sums there lose bits and runtimes differ on them.
 """
 
 from __future__ import annotations
