@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native import KINDS, MAX_TEXT, NativeCore, Source
+
 from bitwren import lower
 from bitwren.encoder import Dense, Encoder
 from bitwren.frontend import Rows, pool
 from bitwren.tokenizer import Vocabulary
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from native import KINDS, MAX_TEXT, NativeCore, Source
 
 LETTERS = [bytes([letter]) for letter in b"abcdefghijklmnopqrstuvwxyz"]
 
@@ -36,7 +38,7 @@ class Shape:
         packed = random.integers(0, 256, (count, self.dims * self.row_bits // 8)).astype(np.uint8)
         scales = random.integers(0, self.scale + 1, count).astype(np.uint8)
         widths = [self.dims, *self.hidden, self.bits]
-        layers = [_layer(random, inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+        layers = [_layer(random, inputs, outputs) for inputs, outputs in itertools.pairwise(widths)]
         layers[-1] = Dense(layers[-1].weights, layers[-1].bias)
         return Encoder(vocabulary, Rows(packed, scales, self.row_bits), tuple(layers), bytes(16), {})
 
@@ -67,7 +69,7 @@ texts = st.one_of(
 ).map(str.encode)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(shape=shapes, text=texts, kind=st.sampled_from(list(KINDS)))
 def test_vectors_and_codes_equal_the_reference(native_core: NativeCore, shape: Shape, text: bytes, kind: str) -> None:
     encoder = shape.encoder()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bitwren import hamming, table
-from bitwren.hamming import WIDTHS, Codes
-from bitwren.table import Record, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import ARGUMENT, FORMAT, KINDS, CoreError, NativeCore, Source
 from numpy.typing import NDArray
+
+from bitwren import hamming, table
+from bitwren.hamming import WIDTHS, Codes
+from bitwren.table import Record, Table
 
 EDGES = (1, 2, 31, 32, 33, 63, 64, 65, 500, 1023, 1024, 1025, 1500)
 COPIES = ("none", "few", "all", "near")
@@ -42,7 +43,7 @@ def expected(query: Codes, codes: Codes, k: int, live: NDArray[np.bool_]) -> lis
     return [(int(distance), int(slot)) for slot, distance in zip(slots, found, strict=True)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     bits=st.sampled_from(WIDTHS),

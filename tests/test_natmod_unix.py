@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import CACHE
+from makers import random_encoder
+
 from bitwren import lower, table
 from bitwren.encoder import Encoder
 from bitwren.table import Record, Table
 from bitwren_host.emulator import pico_image
-from conftest import CACHE
-from makers import random_encoder
 
 MICROPYTHON = CACHE / "micropython" / "unix" / "micropython"
 PICO_FIRMWARE = CACHE / "micropython" / "pico" / "firmware.uf2"

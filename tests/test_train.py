@@ -19,7 +19,7 @@ from bitwren.frontend import Rows
 from bitwren.lower import read_head
 from bitwren.text import words
 from bitwren.tokenizer import Vocabulary
-from bitwren.train import TrainingError, need
+from bitwren.train import TrainingError, need, require
 from bitwren.train.fit import read_recipe, write_model
 from bitwren.train.measure import auroc, distances, encode, read_pairs, recall
 from bitwren.train.phrases import TOPICS, fill, words_by_topic
@@ -50,6 +50,8 @@ def test_neither_bitwren_nor_its_training_imports_a_heavy_library():
 def test_a_missing_library_is_an_error_that_says_what_to_install():
     with pytest.raises(TrainingError, match=r"pip install 'bitwren\[train\]'"):
         need("no_such_library_anywhere")
+    with pytest.raises(TrainingError, match="needs no_such_library: pip install"):
+        require("numpy", "no_such_library")
 
 
 # --- sources ---

@@ -1,7 +1,7 @@
 /* Is this file whole, and are its fields in their ranges? Checksums, sections, and the fields of page 0. */
 #include "internal.h"
 
-enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16 };
+enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 };
 
 /* CRC-32 steps four bits at a time: 16 words of table, since a native module's tables are copied to the heap. */
 static const uint32_t crc_nibble[16] = {
@@ -37,7 +37,7 @@ int bw_crc32(bw_source *source, uint32_t offset, uint32_t length, uint32_t *crc)
 /* Check that a file is of the wanted kind and version. Returns its number of sections or an error. */
 static int open_page(bw_source *source, const char *magic) {
     uint32_t scratch[2];
-    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, BW_FIELDS, (uint8_t *)scratch);
+    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, BW_FIELDS + FIELDS, (uint8_t *)scratch);
     if (!head || source->size < BW_PAGE) {
         return BW_ERR_READ;
     }
@@ -122,9 +122,9 @@ static int is_width(uint32_t bits) {
     return bits == 64 || bits == 128 || bits == 256 || bits == 512;
 }
 
-/* The first 32 bytes of a file's own fields. Returns the number of sections or an error. */
+/* The first fields of a file's own, still in a streamed source's window. Returns the number of sections or an error. */
 static int read_fields(bw_source *source, const char *magic, uint8_t *fields) {
-    uint32_t scratch[8];
+    uint32_t scratch[FIELDS / 4];
     int count = open_page(source, magic);
     if (count < 0) {
         return count;
@@ -140,7 +140,7 @@ static int read_fields(bw_source *source, const char *magic, uint8_t *fields) {
 }
 
 int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
-    uint8_t fields[32];
+    uint8_t fields[FIELDS];
     int count = read_fields(source, "BWE1", fields);
     if (count < 0) {
         return count;
@@ -171,7 +171,7 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
 }
 
 int bw_open_table(bw_source *source, bw_table *table) {
-    uint8_t fields[32];
+    uint8_t fields[FIELDS];
     int count = read_fields(source, "BWT1", fields);
     if (count < 0) {
         return count;
@@ -208,7 +208,7 @@ int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t 
         return BW_ERR_READ;
     }
     uint32_t begin = bw_load32(ends), end = bw_load32(ends + 4);
-    if (begin > end || end > table->documents.length) {
+    if (begin > end || end - begin < RECORD_HEAD || end > table->documents.length) {
         return BW_ERR_FORMAT;
     }
     *offset = table->documents.offset + begin;

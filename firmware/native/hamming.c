@@ -29,39 +29,34 @@ INLINE uint32_t add(uint32_t *sum, uint32_t a, uint32_t b) {
     return a ^ s;
 }
 
-/* Where a document's bit differs from the query's lowest unused bit. */
-INLINE uint32_t differing(const uint32_t *plane, uint32_t *query) {
-    uint32_t mask = 0u - (*query & 1);
-    *query >>= 1;
-    return *plane ^ mask;
+/* Where the documents' bits differ from the query's. `bit` is a constant, so the mask of all its bits is two shifts. */
+INLINE uint32_t differing(const uint32_t *planes, uint32_t query, uint32_t bit) {
+    return planes[bit] ^ (uint32_t)((int32_t)(query << (31 - bit)) >> 31);
 }
 
-INLINE uint32_t add4(counters *count, const uint32_t *planes, uint32_t *query) {
-    uint32_t a = differing(planes, query), b = differing(planes + 1, query);
-    uint32_t twos = add(&count->plane[0], a, b);
-    a = differing(planes + 2, query);
-    b = differing(planes + 3, query);
-    uint32_t more = add(&count->plane[0], a, b);
-    return add(&count->plane[1], twos, more);
+INLINE uint32_t add2(counters *count, const uint32_t *planes, uint32_t query, uint32_t bit) {
+    return add(&count->plane[0], differing(planes, query, bit), differing(planes, query, bit + 1));
 }
 
-INLINE uint32_t add8(counters *count, const uint32_t *planes, uint32_t *query) {
-    uint32_t fours = add4(count, planes, query);
-    uint32_t more = add4(count, planes + 4, query);
-    return add(&count->plane[2], fours, more);
+INLINE uint32_t add4(counters *count, const uint32_t *planes, uint32_t query, uint32_t bit) {
+    uint32_t twos = add2(count, planes, query, bit);
+    return add(&count->plane[1], twos, add2(count, planes, query, bit + 2));
 }
 
-INLINE uint32_t add16(counters *count, const uint32_t *planes, uint32_t *query) {
-    uint32_t eights = add8(count, planes, query);
-    uint32_t more = add8(count, planes + 8, query);
-    return add(&count->plane[3], eights, more);
+INLINE uint32_t add8(counters *count, const uint32_t *planes, uint32_t query, uint32_t bit) {
+    uint32_t fours = add4(count, planes, query, bit);
+    return add(&count->plane[2], fours, add4(count, planes, query, bit + 4));
+}
+
+INLINE uint32_t add16(counters *count, const uint32_t *planes, uint32_t query, uint32_t bit) {
+    uint32_t eights = add8(count, planes, query, bit);
+    return add(&count->plane[3], eights, add8(count, planes, query, bit + 8));
 }
 
 /* Count 32 planes against a word of the query. Returns the lanes whose low five bits carry out. */
 INLINE uint32_t add32(counters *count, const uint32_t *planes, uint32_t query) {
-    uint32_t sixteens = add16(count, planes, &query);
-    uint32_t more = add16(count, planes + 16, &query);
-    return add(&count->plane[4], sixteens, more);
+    uint32_t sixteens = add16(count, planes, query, 0);
+    return add(&count->plane[4], sixteens, add16(count, planes, query, 16));
 }
 
 /* Add what the low five planes carried to the rest. Returns the lanes whose counter overflows. */

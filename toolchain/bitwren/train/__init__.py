@@ -7,6 +7,7 @@ and scikit-learn only where they are used, so ``import bitwren`` needs none of t
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 from ..errors import BitwrenError
@@ -25,3 +26,13 @@ def need(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise TrainingError(f"Training needs {module.split('.')[0]}: pip install 'bitwren[train]' ({error})") from error
+
+
+def require(*modules: str) -> None:
+    """Check that modules are installed, without the seconds that importing them takes.
+
+    :raises TrainingError: when one is not, with what to install.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise TrainingError(f"Training needs {', '.join(missing)}: pip install 'bitwren[train]'")

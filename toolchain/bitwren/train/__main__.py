@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=Path(".cache/embeddings"), help="folder for the teacher's embeddings")
     parser.add_argument("--seed", type=int, help="in place of the recipe's")
     given = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury the progress lines
     try:
         fit(given.recipe, given.data, given.output, given.teacher, given.cache, given.seed)
     except BitwrenError as error:

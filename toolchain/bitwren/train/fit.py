@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..frontend import INPUT_SCALE, Rows, pool, rescale
 from ..tokenizer import Vocabulary
-from . import TrainingError
+from . import TrainingError, require
 from .distil import Hyper, Student, Texts, as_hyper, cluster, distil, initial_rows
 from .quantize import export_head, quantize_rows
 from .sources import Source, read_sources
@@ -37,6 +37,7 @@ def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_di
     :param cache_dir: where the teacher's embeddings are kept between runs.
     :param seed: in place of the recipe's.
     """
+    require("tensorflow", "sklearn")  # before the teacher's quarter of an hour, not after it
     recipe = read_recipe(recipe_path)
     seed = int(recipe["seed"]) if seed is None else seed
     hyper = as_hyper(recipe.get("training", {}))

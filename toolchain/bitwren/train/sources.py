@@ -18,6 +18,7 @@ from typing import Any
 
 from . import TrainingError
 from .phrases import phrases
+from .prose import sentences
 
 MIN_CHARACTERS, MAX_CHARACTERS = 4, 400
 """Shorter texts say nothing; longer ones are not what anyone types at a microcontroller, and cost the teacher time."""
@@ -172,6 +173,10 @@ def _debian(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
             yield re.sub(r"\s+[-–—]\s+(\w+ ){0,3}\w+$|\s*\([^)]*\)$", "", line[len("Description: ") :].strip())
 
 
+def _prose(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
+    yield from sentences(path)
+
+
 READERS: dict[str, Callable[[Path, Mapping[str, Any]], Iterable[str]]] = {
     "lines": _lines,
     "tsv": _tsv,
@@ -181,4 +186,5 @@ READERS: dict[str, Callable[[Path, Mapping[str, Any]], Iterable[str]]] = {
     "wordnet": _wordnet,
     "debian": _debian,
     "phrases": phrases,
+    "prose": _prose,
 }
