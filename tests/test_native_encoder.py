@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import KINDS, MAX_TEXT, NativeCore, Source
+from numpy.typing import NDArray
 
 from bitwren import lower
 from bitwren.encoder import Dense, Encoder
@@ -93,6 +94,36 @@ def test_rescaling_at_the_edges(native_core: NativeCore, data: st.DataObject, ro
     text = b"a " * count
     source = Source.contiguous(lower.write(encoder))
     assert native_core.vector(source, text).tolist() == encoder.vector(text).tolist()
+
+
+def _near_powers(random: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Int32 values at, just below and just above powers of two, of either sign."""
+    values = random.choice([-1, 1], count) * (1 << random.integers(0, 32, count)) + random.choice([-1, 0, 0, 1], count)
+    clipped: NDArray[np.int64] = np.clip(values, -(1 << 31), (1 << 31) - 1)
+    return clipped
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_requantization_at_the_edges(native_core: NativeCore, seed: int) -> None:
+    """Products near powers of two, on both sides of every rounding. No tokens, so the sums are the biases; the last layer
+    asks of each of 64 outputs whether it reaches the reference's value, and whether it exceeds it."""
+    random = np.random.default_rng(seed)
+    sums, multipliers, above = _near_powers(random, 64), _near_powers(random, 64), random.integers(-1, 9, 64)
+    product_bits = [(int(a) * int(b)).bit_length() for a, b in zip(sums, multipliers, strict=True)]
+    shifts = np.clip(np.array(product_bits) - above, 1, 62).astype(np.uint8)
+    weights = np.zeros((64, 32), np.int8)
+    hidden = Dense(weights, sums.astype(np.int32), multipliers.astype(np.int32), shifts, 0, -128, 127)
+    values = hidden.forward(np.zeros((1, 32), np.int8))[0].astype(np.int32)
+    exact = [
+        (int(a) * int(b) + (1 << (int(shift) - 1))) >> int(shift) for a, b, shift in zip(sums, multipliers, shifts, strict=True)
+    ]
+    assert values.tolist() == [max(-128, min(127, value)) for value in exact]
+    ask = Dense(np.vstack([np.eye(64, dtype=np.int8)] * 2), np.concatenate([-values, -values - 1]))
+    rows = Rows(np.zeros((1, 8), np.uint8), np.ones(1, np.uint8), 2)
+    encoder = Encoder(Vocabulary([b"a"], []), rows, (hidden, ask), bytes(16), {})
+    code = native_core.encode(Source.contiguous(lower.write(encoder)), b"")
+    assert code.tolist() == [0xFFFFFFFF, 0xFFFFFFFF, 0, 0]
 
 
 def test_the_largest_sums(native_core: NativeCore) -> None:

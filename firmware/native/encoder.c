@@ -1,156 +1,13 @@
-/* Text to a binary code: rows of the tokens summed, rescaled to int8, then dense int8 layers, the last one for its signs. */
+/* The int8 vector to a binary code: dense int8 layers, the last one for its signs. */
 #include "internal.h"
 
-enum { TILE = 64, RECORD = 32, GAIN_SHIFT = 20, MANTISSA_BITS = 11 };
-
-/* A tile of a layer's outputs: biases, multipliers and shifts are fetched once a tile, so that the window of a streamed
- * source mostly runs on through the weights. */
-typedef struct output_tile {
-    int32_t sums[TILE];
-    uint8_t shifts[TILE];
-    uint32_t scratch[BW_MIN_WINDOW / 4];
-} output_tile;
-
-/* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
-typedef struct work_memory {
-    union {
-        int32_t sums[BW_MAX_DIMS];
-        output_tile tile;
-    } a;
-    int8_t vectors[2][BW_MAX_UNITS];
-} work_memory;
-
-typedef char work_memory_fits[sizeof(work_memory) == BW_ENCODE_WORK ? 1 : -1];
+enum { RECORD = 32 };
 
 typedef struct dense_layer {
     uint32_t inputs, outputs;
     int32_t zero_point, low, high;
     uint32_t weights, biases, multipliers, shifts; /* file offsets */
 } dense_layer;
-
-static void add_fields(int32_t *sums, const uint8_t *row, uint32_t row_bytes, uint32_t bits, int32_t scale) {
-    uint32_t mask = (1u << bits) - 1;
-    int32_t step = bits == 2 ? 2 * scale : scale;
-    int32_t least = bits == 2 ? -3 * scale : -(scale << (bits - 1));
-    for (const uint8_t *end = row + row_bytes; row < end; row++) {
-        uint32_t fields = *row;
-        for (uint32_t left = 8; left > 0; left -= bits) {
-            *sums++ += (int32_t)(fields & mask) * step + least;
-            fields >>= bits;
-        }
-    }
-}
-
-/* Add a token's row. 4096 tokens at most, so that no sum exceeds 4096 * 128 * 255 < 2^27. */
-static int add_row(bw_source *source, const bw_encoder *encoder, uint32_t token, work_memory *work) {
-    uint8_t *scratch = (uint8_t *)work->vectors[1];
-    uint32_t row_bytes = encoder->dims / 8 * encoder->row_bits;
-    const uint8_t *at = bw_fetch(source, encoder->scales.offset + token, 1, 1, scratch);
-    if (!at) {
-        return BW_ERR_READ;
-    }
-    int32_t scale = *at;
-    at = bw_fetch(source, encoder->rows.offset + token * row_bytes, row_bytes, row_bytes, scratch);
-    if (!at) {
-        return BW_ERR_READ;
-    }
-    add_fields(work->a.sums, at, row_bytes, encoder->row_bits, scale);
-    return BW_OK;
-}
-
-/* Returns the number of tokens or an error. */
-static int pool(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, work_memory *work) {
-    bw_tokenizer tokenizer;
-    int count = 0;
-    for (uint32_t d = 0; d < encoder->dims; d++) {
-        work->a.sums[d] = 0;
-    }
-    int status = bw_start_tokens(&tokenizer, source, encoder, text, length);
-    while (status >= 0) {
-        int token = bw_next_token(&tokenizer);
-        if (token == BW_NO_TOKEN) {
-            return count;
-        }
-        status = token < 0 ? token : add_row(source, encoder, (uint32_t)token, work);
-        count++;
-    }
-    return status;
-}
-
-/* floor(sqrt(value)), a bit of the root a step. */
-static uint32_t square_root(uint32_t value) {
-    uint32_t root = 0;
-    for (uint32_t bit = 1u << 30; bit > 0; bit >>= 2) {
-        if (value >= root + bit) {
-            value -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
-        }
-    }
-    return root;
-}
-
-/* numerator / denominator, for a denominator of 1 to 2^31: once a query, so shifting costs less than a library division. */
-static uint32_t divide(uint32_t numerator, uint32_t denominator) {
-    uint32_t quotient = 0, rest = 0;
-    for (int bit = 31; bit >= 0; bit--) {
-        rest = rest << 1 | (numerator >> bit & 1);
-        quotient <<= 1;
-        if (rest >= denominator) {
-            rest -= denominator;
-            quotient |= 1;
-        }
-    }
-    return quotient;
-}
-
-static int32_t clamp(int32_t value, int32_t low, int32_t high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-static int32_t largest_magnitude(const int32_t *values, uint32_t count) {
-    int32_t largest = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t magnitude = values[i] < 0 ? -values[i] : values[i];
-        largest = magnitude > largest ? magnitude : largest;
-    }
-    return largest;
-}
-
-/* Sums to the int8 vector, all in 32 bits: docs/format.md, "Rescaling". The sums become their 11-bit mantissas. */
-static void rescale(int32_t *sums, uint32_t dims, uint32_t gain, int8_t *vector) {
-    int32_t largest = largest_magnitude(sums, dims);
-    int left = MANTISSA_BITS, right = 0;
-    for (int32_t rest = largest; rest > 0; rest >>= 1) {
-        if (left > 0) {
-            left--;
-        } else {
-            right++;
-        }
-    }
-    uint32_t squares = 0; /* 512 * 2048^2 = 2^31 at most */
-    for (uint32_t d = 0; d < dims; d++) {
-        sums[d] = (sums[d] * (1 << left)) >> right;
-        squares += (uint32_t)(sums[d] * sums[d]);
-    }
-    /* The root is at least the largest mantissa, so mantissa * reciprocal stays below the gain, which is below 2^30. */
-    int32_t reciprocal = largest > 0 ? (int32_t)divide(gain, square_root(squares)) : 0;
-    for (uint32_t d = 0; d < dims; d++) {
-        int32_t scaled = (sums[d] * reciprocal + (1 << (GAIN_SHIFT - 1))) >> GAIN_SHIFT;
-        vector[d] = (int8_t)clamp(scaled, -127, 127);
-    }
-}
-
-int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, int8_t *vector,
-              uint8_t *memory) {
-    work_memory *work = (work_memory *)(void *)memory;
-    int count = pool(source, encoder, text, length, work);
-    if (count >= 0) {
-        rescale(work->a.sums, encoder->dims, encoder->gain, vector);
-    }
-    return count;
-}
 
 /* Whether an array of a layer is aligned and inside the head; its file offset in `at`. */
 static int place(const bw_section *head, const uint8_t *field, uint32_t length, uint32_t *at) {
@@ -202,7 +59,7 @@ static int32_t dot(const four_values *weights, const four_values *input, uint32_
 
 /* bias + weights . input of the outputs from `first` on. Unsigned additions: a hostile bias may overflow. */
 static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *input, uint32_t first, uint32_t count,
-                     output_tile *tile) {
+                     bw_tile *tile) {
     uint8_t *scratch = (uint8_t *)tile->scratch;
     const uint8_t *biases = bw_fetch(source, layer->biases + 4 * first, 4 * count, 4 * count, scratch);
     if (!biases) {
@@ -248,22 +105,22 @@ static int32_t requantize(int32_t sum, int32_t multiplier, uint32_t shift) {
     uint32_t half = 1u << ((shift - 1) & 31);
     if (shift > 32) {
         high += half;
-        return clamp((int32_t)high >> (shift - 32), -0x8000, 0x7FFF);
+        return bw_clamp((int32_t)high >> (shift - 32), -0x8000, 0x7FFF);
     }
     low += half;
     high += low < half;
     if (shift == 32) {
-        return clamp((int32_t)high, -0x8000, 0x7FFF);
+        return bw_clamp((int32_t)high, -0x8000, 0x7FFF);
     }
     uint32_t top = (uint32_t)((int32_t)high >> (shift - 1)); /* all zeros or all ones when the result fits 32 bits */
     if (top + 1 > 1) {
         return (int32_t)high < 0 ? -0x8000 : 0x7FFF;
     }
-    return clamp((int32_t)(high << (32 - shift) | low >> shift), -0x8000, 0x7FFF);
+    return bw_clamp((int32_t)(high << (32 - shift) | low >> shift), -0x8000, 0x7FFF);
 }
 
 /* A tile's sums to the int8 outputs of a hidden layer. */
-static int finish_hidden(bw_source *source, const dense_layer *layer, uint32_t first, uint32_t count, output_tile *tile,
+static int finish_hidden(bw_source *source, const dense_layer *layer, uint32_t first, uint32_t count, bw_tile *tile,
                          int8_t *output) {
     uint8_t *scratch = (uint8_t *)tile->scratch;
     const uint8_t *shifts = bw_fetch(source, layer->shifts + first, count, count, scratch);
@@ -283,13 +140,13 @@ static int finish_hidden(bw_source *source, const dense_layer *layer, uint32_t f
             return BW_ERR_FORMAT;
         }
         int32_t value = requantize(tile->sums[i], (int32_t)bw_load32(multipliers + 4 * i), shift);
-        output[first + i] = (int8_t)clamp(layer->zero_point + value, layer->low, layer->high);
+        output[first + i] = (int8_t)bw_clamp(layer->zero_point + value, layer->low, layer->high);
     }
     return BW_OK;
 }
 
 /* A tile's signs to bits of the code. */
-static void finish_code(const output_tile *tile, uint32_t first, uint32_t count, uint32_t *code) {
+static void finish_code(const bw_tile *tile, uint32_t first, uint32_t count, uint32_t *code) {
     for (uint32_t i = 0; i < count; i += 32) {
         uint32_t word = 0;
         for (uint32_t bit = 0; bit < 32; bit++) {
@@ -300,11 +157,11 @@ static void finish_code(const output_tile *tile, uint32_t first, uint32_t count,
 }
 
 /* Run one layer; `code` is set for the last one, `output` for the others. */
-static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *input, output_tile *tile, int8_t *output,
+static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *input, bw_tile *tile, int8_t *output,
                      uint32_t *code) {
     int status = BW_OK;
-    for (uint32_t first = 0; first < layer->outputs && status == BW_OK; first += TILE) {
-        uint32_t count = bw_min(layer->outputs - first, TILE);
+    for (uint32_t first = 0; first < layer->outputs && status == BW_OK; first += BW_TILE) {
+        uint32_t count = bw_min(layer->outputs - first, BW_TILE);
         status = tile_sums(source, layer, input, first, count, tile);
         if (status == BW_OK && code) {
             finish_code(tile, first, count, code);
@@ -317,7 +174,7 @@ static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *
 
 int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code,
               uint8_t *memory) {
-    work_memory *work = (work_memory *)(void *)memory;
+    bw_work *work = (bw_work *)(void *)memory;
     int count = bw_vector(source, encoder, text, length, work->vectors[0], memory);
     int status = count < 0 ? count : BW_OK;
     uint32_t inputs = encoder->dims;

@@ -11,6 +11,7 @@ enum {
     BW_FOLD_LAST = 0x17F,     /* ... to here */
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
+    BW_TILE = 64,             /* outputs of a layer that are computed together */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
     BW_MIN_GAIN = 189812531,
     BW_NO_TOKEN = 0x10000     /* no id: the text has ended */
@@ -27,6 +28,10 @@ static inline uint32_t bw_load32(const uint8_t *at) {
 
 static inline uint32_t bw_min(uint32_t a, uint32_t b) {
     return a < b ? a : b;
+}
+
+static inline int32_t bw_clamp(int32_t value, int32_t low, int32_t high) {
+    return value < low ? low : value > high ? high : value;
 }
 
 /* Text being split into words. */
@@ -61,5 +66,24 @@ int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder
 
 /* The next token id (below encoder->pieces), BW_NO_TOKEN at the end of the text, or an error. */
 int bw_next_token(bw_tokenizer *tokenizer);
+
+/* A tile of a layer's outputs: biases, multipliers and shifts are fetched once a tile, so that the window of a streamed
+ * source mostly runs on through the weights. */
+typedef struct bw_tile {
+    int32_t sums[BW_TILE];
+    uint8_t shifts[BW_TILE];
+    uint32_t scratch[BW_MIN_WINDOW / 4];
+} bw_tile;
+
+/* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
+typedef struct bw_work {
+    union {
+        int32_t sums[BW_MAX_DIMS];
+        bw_tile tile;
+    } a;
+    int8_t vectors[2][BW_MAX_UNITS];
+} bw_work;
+
+typedef char bw_work_fits[sizeof(bw_work) == BW_ENCODE_WORK ? 1 : -1];
 
 #endif

@@ -285,8 +285,15 @@ def _unpack_layers(head: bytes, count: int, name: str) -> tuple[Dense, ...]:
                 multiplier = np.frombuffer(head, "<i4", units, offsets[2])
                 shift = np.frombuffer(head, np.uint8, units, offsets[3])
                 layers.append(Dense(weights, bias, multiplier, shift, zero, low, high))
+            aligned = not any(offset % 4 for offset in offsets)
+            fits = aligned and inputs % 4 == 0 and units % 4 == 0 and max(inputs, units) <= MAX_UNITS
+            if not fits or (index and inputs != len(layers[-2].bias)):
+                raise ValueError("a layer does not fit")
+            shifts = layers[-1].shift
+            if shifts is not None and (shifts.min() < 1 or shifts.max() > 62):
+                raise ValueError("a shift is out of range")
     except (struct.error, ValueError) as error:
-        raise FormatError(f"{name} is damaged: its head ends early") from error
+        raise FormatError(f"{name} is damaged: its head is not sound: {error}") from error
     return tuple(layers)
 
 
