@@ -24,7 +24,8 @@ def test_rescale_is_near_the_exact_value(values: np.ndarray) -> None:
     if not values.any():
         assert not found.any()
         return
-    exact = INPUT_SCALE * values / np.sqrt(np.mean(values.astype(np.float64) ** 2))
+    wide = values.astype(np.float64)
+    exact = INPUT_SCALE * wide / np.sqrt(np.mean(wide**2))
     # Half a step of rounding; a mantissa that loses up to 1 of at least 1024; a root that loses as much of at most 127.
     worst = 0.5 + INPUT_SCALE * len(values) ** 0.5 / 1024 + 127 / 1024
     assert np.abs(found - np.clip(exact, -127, 127)).max() <= worst

@@ -18,11 +18,11 @@ from ..targets import HostTarget, open_target
 from .ask import firmware_option
 
 QUESTIONS = (
-    "nothing happens on my pc when i connect the board",
     "OSError ENOENT when I open my file",
-    "wifi wont join my home network",
+    "memory error although the list is small",
+    "servo twitches all the time",
     "the oled stays black",
-    "how long will it run on two AA cells",
+    "can I power it from AA batteries",
     "what is the best recipe for pancakes",
 )
 
