@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
+PICTURE_COLUMNS = 118
+
+
+def start_picture() -> None:
+    """Record what is printed from here on, wrapped as it will be drawn."""
+    out.record, out.soft_wrap, out.width = True, False, PICTURE_COLUMNS
+
+
+def picture(title: str) -> str:
+    """What was recorded, as an SVG that needs nothing from elsewhere (rich's own names a font on the web)."""
+    plain = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    return out.export_svg(title=title, code_format=plain)
 
 
 def answer(reply: dict[str, Any], bits: int) -> Text:

@@ -34,7 +34,8 @@ QUESTIONS = (
 @firmware_option
 def demo(output: Path, k: int, svg: Path | None, firmware: Path | None) -> None:
     """Build the sample corpus, boot MicroPython on an emulated Pico and let it answer a few questions."""
-    show.out.record = svg is not None
+    if svg:
+        show.start_picture()
     corpus = data_folder("examples") / "board-help" / "corpus.csv"
     documents = read_corpus(corpus)
     show.out.print(f"1. {corpus.parent.name}/{corpus.name}: {len(documents)} questions and answers")
@@ -60,4 +61,4 @@ def demo(output: Path, k: int, svg: Path | None, firmware: Path | None) -> None:
         raise BitwrenError(f"{differing} of the Pico's answers differ from the host's; this is a bug: please report it")
     show.out.print(f"The Pico's {len(QUESTIONS)} answers are the host's, bit for bit. Ask your own: make console", style="green")
     if svg:
-        write_atomic(svg, show.out.export_svg(title="bitwren demo").encode())
+        write_atomic(svg, show.picture("bitwren demo").encode())
