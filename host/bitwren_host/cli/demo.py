@@ -50,7 +50,9 @@ def demo(output: Path, k: int, svg: Path | None, firmware: Path | None) -> None:
     differing = 0
     with open_target("pico", output, firmware) as pico:
         info = pico.info()
-        show.out.print(f"   it says: {info}", style="dim")
+        storage = f"encoder {info['storage']['encoder']}, table {info['storage']['table']}"
+        running = f"native module {info['native']}, {info['ram'] / 1024:.0f} KB of RAM taken"
+        show.out.print(f"   it says: {info['documents']} documents, {storage}, {running}", style="dim")
         show.out.print("4. asking it over its serial console\n")
         for question in QUESTIONS:
             reply = pico.answer(question, k)
