@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import BitwrenError
 
-FOLDERS = (Path(__file__).parents[1] / "bitwren_host" / "data" / "boards", Path(__file__).parents[2] / "boards")
+FOLDERS = (Path(__file__).parent / "data" / "boards", Path(__file__).parents[2] / "boards")
 _REQUIRED = {"name": str, "title": str, "chip": str, "arch": str, "flash_bytes": int, "ram_bytes": int}
 
 
