@@ -1,4 +1,4 @@
-"""Boards that QEMU emulates: MicroPython on Cortex-M3, Cortex-M4F and 32-bit RISC-V, the console on a pseudo-terminal.
+"""Boards that QEMU emulates: MicroPython on Cortex-M3, Cortex-M4F and 32-bit RISC-V, its console on a pseudo-terminal.
 
 The stock port has a heap of 139 KB and no flash. Its files are a ROMFS image that QEMU puts into memory MicroPython does not
 use, and that is mounted there: nothing is copied, and bitwren reads a bundle in place as from a real chip's flash.
@@ -26,7 +26,10 @@ from .serial_link import LinkError, PortLine
 
 @dataclass(frozen=True)
 class Machine:
-    """What QEMU is asked for. ``clock`` is MicroPython that counts milliseconds: the port has no module ``time``."""
+    """What QEMU is asked for, and where it has ``room`` bytes of memory, at ``address``, that MicroPython does not use.
+
+    ``package`` is Debian's with the emulator. ``clock`` counts milliseconds, in Python: the port has no module ``time``.
+    """
 
     arch: str
     emulator: str
@@ -42,14 +45,16 @@ _PSRAM, _MPS2_CLOCK = 0x21000000, "mem32[0x40028014] * 10"
 
 
 MACHINES = {
-    "qemu-m3": Machine("armv7m", "qemu-system-arm", "qemu-system-arm", ("mps2-an385",), _PSRAM, 16 << 20, _MPS2_CLOCK),
-    "qemu-m4f": Machine("armv7emsp", "qemu-system-arm", "qemu-system-arm", ("mps2-an386",), _PSRAM, 16 << 20, _MPS2_CLOCK),
+    "qemu-m3": Machine("armv7m", "qemu-system-arm", "qemu-system-arm", ("-machine", "mps2-an385"), _PSRAM, 16 << 20, _MPS2_CLOCK),
+    "qemu-m4f": Machine(
+        "armv7emsp", "qemu-system-arm", "qemu-system-arm", ("-machine", "mps2-an386"), _PSRAM, 16 << 20, _MPS2_CLOCK
+    ),
     # 128 MB of RAM at 0x80000000, of which MicroPython has the first 6; the timer runs at 10 MHz.
     "qemu-rv32": Machine(
         "rv32imc",
         "qemu-system-riscv32",
         "qemu-system-misc",
-        ("virt", "-m", "128M", "-bios", "none"),
+        ("-machine", "virt", "-m", "128M", "-bios", "none"),
         0x81000000,
         64 << 20,
         "(mem32[0x0200BFFC] << 32 | mem32[0x0200BFF8]) // 10000",
@@ -142,7 +147,7 @@ class QemuBoard:
         rom, self._log = Path(self._folder.name, "rom.img"), Path(self._folder.name, "log.txt")
         rom.write_bytes(image)
         machine = self._machine
-        command = [sys.executable, "-P", "-c", RUN_QEMU, machine.emulator, "-machine", *machine.options]
+        command = [sys.executable, "-P", "-c", RUN_QEMU, machine.emulator, *machine.options]
         command += ["-nographic", "-monitor", "null", "-semihosting", "-serial", "pty", "-kernel", str(self._firmware)]
         command += ["-device", f"loader,file={rom},addr={machine.address:#x},force-raw=on"]
         with self._log.open("wb") as output:
