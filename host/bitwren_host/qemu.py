@@ -100,14 +100,14 @@ class QemuBoard:
     def __init__(self, name: str, firmware: Path, files: Mapping[str, bytes], *, boot_timeout: float = 30.0) -> None:
         """Start a board of :data:`MACHINES`, with ``files`` (path → contents) mounted at ``/rom``, the working directory.
 
-        Returns when the files are mounted and ``main.py``, where there is one, has been started.
+        Returns when the files are mounted and ``main.py``, where there is one, has been started. A soft reset (Ctrl-D)
+        forgets both.
         """
         machine = MACHINES[name]
         if shutil.which(machine.emulator) is None:
             raise EmulatorError(f"{machine.emulator} is not installed. On Debian: apt-get install {machine.package}")
         if not firmware.is_file():
             raise EmulatorError(f"MicroPython for {name} is missing: {firmware}. Build it with `make qemu`.")
-        # First of all files, since what looks for a file in ROMFS reads through those before it.
         image = romfs_image({"lib/time.py": CLOCK.format(machine.clock).encode(), **files})
         if len(image) > machine.room:
             raise EmulatorError(
@@ -120,8 +120,6 @@ class QemuBoard:
         self._terminal = -1
         try:
             self.port = self._start(image)
-            # QEMU drops what the board says, and takes a second to notice a newcomer, while nobody has the terminal open.
-            self._terminal = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
             self._boot(len(image), "main.py" in files)
         except BaseException:
             self.close()
@@ -144,16 +142,21 @@ class QemuBoard:
 
     def _start(self, image: bytes) -> str:
         """Start QEMU and return the path of its pseudo-terminal."""
-        rom, self._log = Path(self._folder.name, "rom.img"), Path(self._folder.name, "log.txt")
-        rom.write_bytes(image)
+        self._log = Path(self._folder.name, "log.txt")
+        Path(self._folder.name, "rom.img").write_bytes(image)
         machine = self._machine
         command = [sys.executable, "-P", "-c", RUN_QEMU, machine.emulator, *machine.options]
-        command += ["-nographic", "-monitor", "null", "-semihosting", "-serial", "pty", "-kernel", str(self._firmware)]
-        command += ["-device", f"loader,file={rom},addr={machine.address:#x},force-raw=on"]
+        command += ["-nographic", "-monitor", "null", "-semihosting", "-serial", "pty", "-kernel", str(self._firmware.absolute())]
+        command += ["-device", f"loader,file=rom.img,addr={machine.address:#x},force-raw=on"]
         with self._log.open("wb") as output:
-            # A session of its own, so that Ctrl-C at our terminal does not stop the emulator before we let it.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A session of its own, so that Ctrl-C at our terminal does not stop the emulator before we let it.
+                start_new_session=True,
             )
         while (found := re.search(rb"redirected to (\S+)", self._log.read_bytes())) is None:
             if self._process.poll() is not None:
@@ -167,17 +170,19 @@ class QemuBoard:
         """Mount the files by a line at MicroPython's prompt, and start main.py."""
         heard = [b""]
         try:
+            # QEMU drops what the board says, and takes a second to notice a newcomer, while nobody has the terminal open.
+            self._terminal = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
             with PortLine(self.port) as line:
                 line.write(b"\r" + MOUNT.format(self._machine.address, size).encode() + b"\r")
                 while heard[-1] != MOUNTED:
                     heard.append(line.readline(max(0.0, self._deadline - time.monotonic())))
-                    if b"Error" in heard[-1] and not heard[-1].startswith(b">>>"):
+                    if b"Error" in heard[-1]:
                         raise EmulatorError(f"The files cannot be mounted on {self._name}: {heard[-1].decode()}")
                 if has_main:
                     line.write(b"import main\r")
-        except LinkError as error:
+        except (LinkError, OSError) as error:  # QEMU opens the terminal before it looks at the firmware
             raise EmulatorError(
-                f"{self._name} did not boot: {error} Is {self._firmware} MicroPython for this machine? "
+                f"{self._name} did not boot ({error}). Is {self._firmware} MicroPython for this machine? "
                 f"{self._machine.emulator} said:\n{self._said()}"
             ) from error
 
