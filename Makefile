@@ -24,7 +24,7 @@ native := $(cache)/native
 log := $(cache)/log
 steps := firmware/micropython
 run := $(steps)/logged.sh
-archs := x64 armv6m
+archs := x64 armv6m armv7m armv7emsp rv32imc
 
 MPY_DIR ?= $(mpy)/source
 override MPY_DIR := $(abspath $(MPY_DIR))
@@ -34,7 +34,7 @@ ready := $(venv)/.ready
 # MicroPython's build asks git for its version. Without this it would find bitwren's own repository around the source.
 export GIT_CEILING_DIRECTORIES := $(cache)
 
-.PHONY: help setup micropython unix pico-firmware natmods core demo console test lint clean distclean packages FORCE
+.PHONY: help setup micropython unix pico-firmware qemu natmods core demo console test lint clean distclean packages FORCE
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,7 +54,7 @@ $(ready): pyproject.toml | packages
 
 ## MicroPython: its source, the unix port, mpy-cross, the Pico's firmware
 
-micropython: unix pico-firmware ## Both MicroPythons: this machine's and the Pico's
+micropython: unix pico-firmware qemu ## All MicroPythons: this machine's, the Pico's and those for QEMU
 
 unix: $(mpy)/unix/micropython ## MicroPython for this machine, and mpy-cross
 unix: $(mpy)/mpy-cross/mpy-cross
@@ -106,10 +106,23 @@ $(mpy)/pico/firmware.uf2: $(mpy)/pico.origin | $(source) $(mpy)/mpy-cross/mpy-cr
 	@mkdir -p $(@D); cp $(mpy)/build-pico/firmware.uf2 $@
 endif
 
+qemu: $(foreach name,m3 m4f rv32,$(mpy)/qemu-$(name)/firmware.elf) ## MicroPython for the boards that QEMU emulates
+
+qemu_m3 := BOARD=MPS2_AN385
+qemu_m4f := BOARD=MPS2_AN386 BOARD_DIR=$(abspath $(steps))/MPS2_AN386
+# Debian's compiler names the instructions as version 2.2 of the RISC-V manual does.
+qemu_rv32 := BOARD=VIRT_RV32 RV32_ARCH=rv32imac "AFLAGS=-mabi=ilp32 -march=rv32imac -misa-spec=2.2"
+
+$(mpy)/qemu-m4f/firmware.elf: $(wildcard $(steps)/MPS2_AN386/*)
+$(mpy)/qemu-%/firmware.elf: $(mpy)/origin | $(source) packages
+	@rm -rf $(@D)
+	@$(dated) $(run) $(log)/qemu-$*.log "Building MicroPython for QEMU, $* (15 seconds)" \
+	    $(MAKE) -C $(MPY_DIR)/ports/qemu -j$(JOBS) BUILD=$(@D) FROZEN_MANIFEST= $(qemu_$*)
+
 ## bitwren's own C: native modules for MicroPython, and the same core for this machine
 # What is up to date is firmware/native/Makefile's to know. MicroPython's linker needs pyelftools, which our Python has.
 
-natmods: $(ready) | $(source) ## Native modules for MicroPython: x64 (unix port), armv6m (Pico)
+natmods: $(ready) | $(source) ## Native modules for MicroPython, one for each architecture
 	@for arch in $(archs); do \
 	    $(run) $(log)/native-$$arch.log "Native module for $$arch" $(MAKE) -C firmware/native \
 	        ARCH=$$arch MPY_DIR=$(MPY_DIR) BUILD=$(native) PYTHON=$(venv)/bin/python; \
@@ -136,7 +149,7 @@ lint: $(ready) ## ruff and mypy
 	@$(venv)/bin/mypy
 
 clean: ## Remove what was built; keep what was downloaded
-	@rm -rf $(mpy)/unix $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(cache)/demo $(log)
+	@rm -rf $(mpy)/unix $(mpy)/qemu-* $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(cache)/demo $(log)
 
 distclean: ## Remove all of .cache
 	@rm -rf $(cache)

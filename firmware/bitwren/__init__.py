@@ -25,6 +25,8 @@ _NOTES, _PAGE = 1024, 4096
 _FLAT, _HAS_TEXT = 0, 1  # layout and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
+# MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
+_MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
 
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
 
@@ -44,11 +46,12 @@ def open(path, *, storage="auto"):
 
 
 def architecture():
-    """This board's architecture for native modules and its .mpy version, as ("armv6m", "6.3")."""
+    """The architecture whose native module this board needs, and its .mpy version, as ("armv6m", "6.3")."""
     code = getattr(sys.implementation, "_mpy", 0)
     arch = code >> 10 & 0x0F
     names = _ARCHITECTURES.split()
-    return (names[arch] if arch < len(names) else str(arch)), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+    name = names[arch] if arch < len(names) else str(arch)
+    return _MADE_FOR.get(name, name), "{}.{}".format(code & 0xFF, code >> 8 & 3)
 
 
 class Wren:
@@ -190,15 +193,17 @@ class Wren:
 
 
 def _load_native():
-    found = True
-    try:
-        import bitwren_native
-
-        if bitwren_native.ABI == _ABI:
-            return bitwren_native
-    except ImportError:
-        found = False
-    except ValueError:  # incompatible .mpy file
-        pass
+    """The module for this board: under the plain name or, where those of several architectures are, that of its own."""
+    found = False
     arch, version = architecture()
+    for name in ("bitwren_native", "bitwren_native_" + arch):
+        try:
+            native = __import__(name)
+            found = True
+            if native.ABI == _ABI:
+                return native
+        except ImportError:
+            pass
+        except ValueError:  # incompatible .mpy file
+            found = True
     raise Error(messages.no_native(arch, version, found))

@@ -1,4 +1,4 @@
-"""How a file of a bundle is read: in place from mapped flash, held in RAM, or streamed through one small window.
+"""How a file of a bundle is read: in place from mapped flash or ROMFS, held in RAM, or streamed through one small window.
 
 What the native module takes as a *source*: a buffer; (extents, size) for pieces of mapped flash; (read, window, size).
 """
@@ -47,10 +47,30 @@ class File:
 
 
 def _mapped(path, size):
-    """Extents of a file in the flash that an rp2 chip maps into memory; None where there is no such thing."""
+    """A file where it lies in memory: in ROMFS, on any port, or in the flash that an rp2 chip maps; None if it does not."""
+    try:
+        import uctypes
+    except ImportError:
+        return None
+    return _in_romfs(path, uctypes) or _in_rp2_flash(path, size, uctypes)
+
+
+def _in_romfs(path, uctypes):
+    """The open file: those of ROMFS, and only those, are buffers over their contents."""
+    file = open(path, "rb")
+    try:
+        if uctypes.addressof(file) % 4 == 0:  # mpremote aligns no file, `bitwren` every one
+            return file
+    except TypeError:
+        pass
+    file.close()
+    return None
+
+
+def _in_rp2_flash(path, size, uctypes):
+    """Extents of a file in flash; None where it is not in littlefs there."""
     try:
         import rp2
-        import uctypes
     except ImportError:
         return None
     flash = rp2.Flash()

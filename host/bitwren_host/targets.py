@@ -1,4 +1,4 @@
-"""Where a bundle is searched: by the reference on this host, by MicroPython's unix port, by an emulated Pico. One interface."""
+"""Where a bundle is searched: by the reference on this host, by MicroPython's unix port, by an emulated board. One interface."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from bitwren.errors import BitwrenError
 
 from .board_files import bundle_files, cache_folder, firmware_files
 from .emulator import EmulatedPico, UnixPort, pico_image
+from .qemu import MACHINES, QemuBoard
 from .serial_link import Line, PortLine
 
-NAMES = ("host", "unix", "pico")
+NAMES = ("host", "unix", "pico", *MACHINES)
 ANSWER_SECONDS = 60.0
 """Patience for one answer; an emulated board on a busy machine is slow, a dead one should not hang a script for ever."""
 
@@ -96,6 +97,13 @@ def open_target(name: str, directory: Path, firmware: Path | None = None) -> Ite
         image = pico_image(firmware_files("armv6m") | bundle_files(directory))
         firmware = firmware or cache_folder() / "micropython" / "pico" / "firmware.uf2"
         with EmulatedPico(firmware, image) as pico, PortLine(pico.port) as line:
+            yield LineTarget(line)
+    elif name in MACHINES:
+        files = firmware_files(MACHINES[name].arch) | bundle_files(directory)
+        with (
+            QemuBoard(name, cache_folder() / "micropython" / name / "firmware.elf", files) as board,
+            PortLine(board.port) as line,
+        ):
             yield LineTarget(line)
     else:
         raise BitwrenError(f"there is no target {name!r}: choose one of {', '.join(NAMES)}")

@@ -44,9 +44,9 @@ class Report:
         lines = []
         for found in self.targets:
             verdict = "identical ids, distances and order" if not found.differing else f"{found.differing} DIFFER"
-            lines.append(f"{found.target:<6} {found.queries} queries: {verdict}  ({found.info.get('native')})")
+            lines.append(f"{found.target:<9} {found.queries} queries: {verdict}  ({found.info.get('native')})")
             if found.first:
-                lines.append(f"       first difference: {found.first}")
+                lines.append(f"          first difference: {found.first}")
         if self.litert:
             share = 100 * self.litert.differing / self.litert.bits
             lines.append(
