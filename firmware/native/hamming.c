@@ -21,21 +21,18 @@ typedef struct search {
 } search;
 
 static void sort_in(search *search, uint32_t distance, uint32_t slot) {
-    uint32_t at = search->found;
-    bw_hit *hits = search->hits;
-    if (at == search->wanted) {
-        at--;
-    } else {
-        search->found++;
+    bw_hit *first = search->hits, *last = first + search->wanted - 1, *at = last;
+    if (search->found < search->wanted) {
+        at = first + search->found++;
     }
-    for (; at > 0 && hits[at - 1].distance > distance; at--) { /* not those equal: slots ascend, and the lowest goes first */
-        hits[at].distance = hits[at - 1].distance;
-        hits[at].slot = hits[at - 1].slot;
+    for (; at > first && at[-1].distance > distance; at--) { /* not those equal: slots ascend, and the lowest goes first */
+        at->distance = at[-1].distance;
+        at->slot = at[-1].slot;
     }
-    hits[at].distance = distance;
-    hits[at].slot = slot;
+    at->distance = distance;
+    at->slot = slot;
     if (search->found == search->wanted) {
-        search->below = hits[search->wanted - 1].distance;
+        search->below = last->distance;
     }
 }
 
@@ -90,32 +87,36 @@ static uint32_t set_start(search *search) {
     return start;
 }
 
-/* Take the distances of the lanes in `lanes`: counter - start, plus 2^planes where the counter overflowed. */
-static void take_lanes(search *search, uint32_t lanes, uint32_t over, uint32_t start, uint32_t slot) {
-    const bw_counters *count = &search->scan.count;
-    for (; lanes > 0; lanes >>= 1, slot++, over >>= 1) {
-        while ((lanes & 0xFF) == 0) {
+/* Take the distances of the lanes in `lanes` of the block that the scan has stopped at: counter - start, plus 2^planes where
+ * the counter overflowed. */
+static void take_lanes(search *search, uint32_t lanes, uint32_t start, uint32_t slot) {
+    const uint32_t *low = search->scan.count.low, *high = search->scan.count.high;
+    for (uint32_t lane = 0; lanes > 0; lane++, lanes >>= 1) {
+        while ((lanes & 0xFF) == 0) { /* mostly there is one */
             lanes >>= 8;
-            over >>= 8;
-            slot += 8;
+            lane += 8;
         }
         if (lanes & 1) {
-            uint32_t lane = slot & (BW_LANES - 1), value = over & 1;
-            for (uint32_t i = BW_HIGH; i > search->scan.idle; i--) {
-                value = value << 1 | (count->high[i - 1] >> lane & 1);
+            uint32_t value = search->scan.over >> lane & 1;
+            for (const uint32_t *plane = high + BW_HIGH, *end = high + search->scan.idle; plane > end;) {
+                value = value << 1 | (*--plane >> lane & 1);
             }
-            for (uint32_t j = BW_LOW; j > 0; j--) {
-                value = value << 1 | (count->low[j - 1] >> lane & 1);
+            for (const uint32_t *plane = low + BW_LOW; plane > low;) {
+                value = value << 1 | (*--plane >> lane & 1);
             }
-            take(search, value - start, slot);
+            take(search, value - start, slot + lane);
         }
     }
 }
 
-/* The block that the scan has stopped at, or, when everything is of interest, one whose live lanes have all overflowed. */
-static void take_block(search *search, uint32_t live, uint32_t start, uint32_t slot) {
-    uint32_t over = search->scan.over;
-    take_lanes(search, search->below > 1u << search->planes ? live : live & ~over, over, start, slot);
+/* By hand: assigning a structure becomes a call of memcpy on some chips. */
+static void copy_counters(bw_counters *to, const bw_counters *from) {
+    for (uint32_t j = 0; j < BW_LOW; j++) {
+        to->low[j] = from->low[j];
+    }
+    for (uint32_t i = 0; i < BW_HIGH; i++) {
+        to->high[i] = from->high[i];
+    }
 }
 
 /* A block that does not lie together in memory: counted in as few pieces as there are, a piece being whole words of the code.
@@ -124,10 +125,11 @@ static int scan_pieces(search *search, uint32_t at, uint32_t ahead, uint32_t liv
     uint32_t scratch[BW_LANES];
     bw_scan *scan = &search->scan;
     const uint32_t *mask = search->masks, *end = search->masks + search->masks_bytes / 4;
-    bw_counters start = scan->start;
+    bw_counters start;
     uint32_t left = live, passed = 0;
     const uint32_t *live_words = scan->live;
     scan->live = &left;
+    copy_counters(&start, &scan->start);
     while (mask != end && !passed) {
         const uint8_t *planes;
         uint32_t bytes = bw_span(search->source, at, &planes) & ~(uint32_t)(WORD_BYTES - 1);
@@ -142,66 +144,65 @@ static int scan_pieces(search *search, uint32_t at, uint32_t ahead, uint32_t liv
         scan->masks = mask;
         scan->masks_end = mask += bytes / 4;
         passed = bw_scan_blocks((const uint32_t *)(const void *)planes, 1, scan);
-        scan->start = scan->count;
-        left &= ~scan->over;
+        if (!passed) {
+            copy_counters(&scan->start, &scan->count);
+            left &= ~scan->over;
+        }
         at += bytes;
         ahead -= bytes;
     }
-    scan->start = start;
+    copy_counters(&scan->start, &start);
     scan->live = live_words;
     scan->masks = search->masks;
     scan->masks_end = end;
     return !passed;
 }
 
-/* Blocks [0, blocks) of a batch from file offset `at` on; `ahead` bytes to the end of all blocks. */
+/* While everything is of interest a block whose live lanes have all overflowed is too: each is at the distance 2^planes. */
+static void all_overflowed(bw_scan *scan) {
+    for (uint32_t j = 0; j < BW_LOW; j++) {
+        scan->count.low[j] = 0;
+    }
+    for (uint32_t i = 0; i < BW_HIGH; i++) {
+        scan->count.high[i] = 0;
+    }
+    scan->over = UINT32_MAX;
+}
+
+/* Blocks [0, blocks) of a batch, the first at file offset `at`; `ahead` bytes from there to the end of the last batch. */
 static int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_t *live, uint32_t blocks, uint32_t slot) {
     bw_scan *scan = &search->scan;
-    uint32_t start = set_start(search), all = 1u << search->planes;
-    for (uint32_t block = 0; block < blocks;) {
+    uint32_t shift = search->planes + 2, all = 1u << search->planes; /* a block is 2^shift bytes: no division, which is a call */
+    uint32_t below = search->below, start = set_start(search);
+    for (uint32_t block = 0; block < blocks; block++) {
         const uint8_t *planes;
-        uint32_t run = 0, together = bw_span(search->source, at, &planes);
+        uint32_t done = block << shift, together = bw_span(search->source, at + done, &planes) >> shift;
         int left;
         scan->live = live + block;
-        if (together >= scan->stride) {
-            /* While everything is of interest the scan must not pass over a block whose lanes have all overflowed. */
-            uint32_t most = search->below > all ? 1 : blocks - block;
-            while (run < most && together >= scan->stride) { /* a division would be a call */
-                together -= scan->stride;
-                run++;
-            }
+        if (together > 0) {
+            uint32_t run = below > all ? 1 : bw_min(together, blocks - block);
             uint32_t passed = bw_scan_blocks((const uint32_t *)(const void *)planes, run, scan);
             left = passed < run;
-            run = left ? passed : run - 1;
+            block += left ? passed : run - 1;
         } else {
-            left = scan_pieces(search, at, ahead, live[block]);
+            left = scan_pieces(search, at + done, ahead - done, live[block]);
             if (left < 0) {
                 return left;
             }
         }
-        uint32_t here = live[block + run];
-        if (!left && search->below > all) {
-            for (uint32_t i = 0; i < BW_HIGH; i++) {
-                scan->count.high[i] = 0;
-            }
-            for (uint32_t j = 0; j < BW_LOW; j++) {
-                scan->count.low[j] = 0;
-            }
-            scan->over = UINT32_MAX;
+        if (!left && below > all) {
+            all_overflowed(scan);
             left = 1;
         }
         if (left) {
-            take_block(search, here, start, slot + BW_LANES * (block + run));
+            take_lanes(search, below > all ? live[block] : live[block] & ~scan->over, start, slot + BW_LANES * block);
             if (search->below == 0) {
                 return BW_OK; /* nothing can be nearer */
             }
-            start = set_start(search);
-        }
-        run++;
-        block += run;
-        for (; run > 0; run--) {
-            at += scan->stride;
-            ahead -= scan->stride;
+            if (search->below != below) {
+                below = search->below;
+                start = set_start(search);
+            }
         }
     }
     return BW_OK;
@@ -259,8 +260,12 @@ int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, ui
     if (k == 0) {
         return BW_ERR_ARGUMENT;
     }
-    for (uint32_t bit = 0; bit < table->bits; bit++) {
-        masks[bit] = 0u - (code[bit / 32] >> bit % 32 & 1);
+    uint32_t *mask = masks;
+    for (uint32_t word = 0; word < table->bits / 32; word++) {
+        uint32_t bits = code[word];
+        for (uint32_t *end = mask + 32; mask < end; bits >>= 1) {
+            *mask++ = 0u - (bits & 1);
+        }
     }
     search.source = source;
     search.planes = table->bits == 64 ? 6 : table->bits == 128 ? 7 : table->bits == 256 ? 8 : 9;
@@ -278,7 +283,7 @@ int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, ui
     for (uint32_t i = 0; i < BW_HIGH; i++) {
         search.scan.start.high[i] = 0; /* those that idle stay so */
     }
-    for (uint32_t distance = 0; distance <= table->bits; distance++) {
+    for (uint32_t distance = 0; search.purpose == COUNT && distance <= table->bits; distance++) {
         search.occurrences[distance] = 0;
     }
     int status = scan_all(&search, table);

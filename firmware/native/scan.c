@@ -44,7 +44,7 @@ INLINE uint32_t add32(uint32_t *low, const uint32_t *planes, const uint32_t *mas
 INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
     uint32_t plane = *counter;
     *counter = plane ^ carry;
-    return carry & plane;
+    return plane & carry;
 }
 
 uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) {

@@ -78,15 +78,15 @@
         add_held r11, r10
         .endm
 
-@ Carry r4 into a counter on the stack; five instructions of two bytes, which SCAN_IDLE relies on.
+@ Carry r4 into a counter on the stack: where the counter's new bit is 1 there was nothing to carry on. Four instructions of two
+@ bytes, which SCAN_IDLE relies on.
         .macro  carry_into slot
         ldr     r5, [sp, #HIGH + 4 * \slot]
-        mov     r6, r5
         eors    r5, r4
-        ands    r4, r6
         str     r5, [sp, #HIGH + 4 * \slot]
+        bics    r4, r5
         .endm
-        .equ    CARRY_BYTES, 10
+        .equ    CARRY_BYTES, 8
 
         .global bw_scan_blocks
         .type   bw_scan_blocks, %function
