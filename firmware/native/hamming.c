@@ -211,15 +211,16 @@ static int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_
 /* Live words of the blocks from `first` on, copied since the next fetch may overwrite them. Lanes past the last slot are dead. */
 static int read_live(bw_source *source, const bw_table *table, uint32_t first, uint32_t blocks, uint32_t *live) {
     const uint8_t *at = bw_fetch(source, table->live.offset + 4 * first, 4 * blocks, 4 * blocks, (uint8_t *)live);
+    const uint32_t *words = (const uint32_t *)(const void *)at;
     if (!at) {
         return BW_ERR_READ;
     }
     for (uint32_t i = 0; i < blocks; i++) {
-        live[i] = bw_load32(at + 4 * i);
-        uint32_t slots = table->count - BW_LANES * (first + i);
-        if (slots < BW_LANES) {
-            live[i] &= (1u << slots) - 1;
-        }
+        live[i] = words[i];
+    }
+    uint32_t slots = table->count - BW_LANES * first;
+    if (slots < BW_LANES * blocks) {
+        live[blocks - 1] &= (1u << slots % BW_LANES) - 1;
     }
     return BW_OK;
 }

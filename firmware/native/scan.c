@@ -48,36 +48,51 @@ INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
 }
 
 uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) {
-    const uint32_t idle = scan->idle, stride = scan->stride / 4;
-    for (uint32_t block = 0; block < blocks; block++, planes += stride) {
-        const uint32_t *plane = planes, *mask = scan->masks;
-        bw_counters count = scan->start; /* whose words the compiler keeps in registers */
-        uint32_t over = ~scan->live[block];
-        while (over != UINT32_MAX) {
-            uint32_t carry = add32(count.low, plane, mask);
-            if (idle < 3) {
-                if (idle < 2) {
-                    if (idle < 1) {
-                        carry = carry_into(&count.high[0], carry);
-                    }
-                    carry = carry_into(&count.high[1], carry);
-                }
-                carry = carry_into(&count.high[2], carry);
-            }
-            over |= carry_into(&count.high[3], carry);
+    const uint32_t *live = scan->live, *end = live + blocks;
+    const uint8_t *block = (const uint8_t *)planes;
+    for (; live < end; live++, block += scan->stride) {
+        /* What a block begins with stays in memory: registers are for the counters, or they would spill in every step. */
+        __asm__ volatile("" ::: "memory");
+        const uint32_t *plane = (const uint32_t *)(const void *)block, *mask = scan->masks, *masks_end = scan->masks_end;
+        const bw_counters *start = &scan->start;
+        uint32_t low[BW_LOW] = {start->low[0], start->low[1], start->low[2], start->low[3], start->low[4]};
+        uint32_t high0 = start->high[0], high1 = start->high[1], high2 = start->high[2], high3 = start->high[3];
+        uint32_t over = ~*live, idle = scan->idle;
+        if (over == UINT32_MAX) {
+            continue;
+        }
+        do {
+            uint32_t carry = add32(low, plane, mask);
             plane += 32;
             mask += 32;
-            if (mask == scan->masks_end) {
+            if (idle < 2) {
+                if (idle == 0) {
+                    carry = carry_into(&high0, carry);
+                }
+                carry = carry_into(&high1, carry);
+                carry = carry_into(&high2, carry);
+            } else if (idle == 2) {
+                carry = carry_into(&high2, carry);
+            }
+            over |= carry_into(&high3, carry);
+            if (over == UINT32_MAX) {
                 break;
             }
-        }
+        } while (mask != masks_end);
         if (over != UINT32_MAX) {
-            scan->count = count;
+            bw_counters *count = &scan->count;
+            for (uint32_t j = 0; j < BW_LOW; j++) {
+                count->low[j] = low[j];
+            }
+            count->high[0] = high0;
+            count->high[1] = high1;
+            count->high[2] = high2;
+            count->high[3] = high3;
             scan->over = over;
-            return block;
+            break;
         }
     }
-    return blocks;
+    return (uint32_t)(live - scan->live);
 }
 
 #endif
