@@ -11,8 +11,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length) {
 }
 
 static void set_source(bw_source *source, const bench_job *job) {
-    source->base = job->data;
-    source->extents = NULL;
+    source->base = job->extents ? NULL : job->data;
+    source->extents = job->extents;
+    source->extent_count = job->extent_count;
+    source->extent_hint = 0;
     source->read = NULL;
     source->size = job->size;
 }

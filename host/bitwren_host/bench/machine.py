@@ -52,7 +52,7 @@ class Machine:
             image = ELFFile(file)
             for segment in image.iter_segments("PT_LOAD"):
                 self._cpu.mem_write(segment["p_vaddr"], segment.data())
-            symbols = image.get_section_by_name(".symtab")
+            symbols: Any = image.get_section_by_name(".symtab")
             self._symbols = {symbol.name: int(symbol["st_value"]) for symbol in symbols.iter_symbols()}
         self._lengths: dict[tuple[int, int], int] = {}
         self._counts: dict[tuple[int, int], int] = {}
@@ -67,6 +67,14 @@ class Machine:
             raise BitwrenError("the emulated memory of 16 MB is full: measure with fewer codes")
         self._cpu.mem_write(address, data)
         return address
+
+    def job(self, data: int, size: int, query: int, number: int, out: int, work: int, extents: Sequence[int] = ()) -> int:
+        """Place a bench_job (firmware/native/bench/bench.h). Returns its address.
+
+        :param extents: pairs of file offset and address, when the file is not in one piece.
+        """
+        pieces = self.place(struct.pack(f"<{len(extents)}I", *extents)) if extents else 0
+        return self.place(struct.pack("<8I", data, size, query, number, out, work, pieces, len(extents) // 2))
 
     def clear(self) -> None:
         """Forget what was placed."""

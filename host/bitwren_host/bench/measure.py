@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +53,7 @@ def core_row(machine: Machine, arch: str, workload: Workload, k: int) -> Row:
     start, length = (int.from_bytes(data[offset : offset + 4], "little") for offset in (36, 40))  # of section CODE
     instructions, touched = 0, 0
     for query in workload.queries:
-        job = machine.place(struct.pack("<6I", at, len(data), machine.place(query.tobytes()), k, hits, work))
+        job = machine.job(at, len(data), machine.place(query.tobytes()), k, hits, work)
         run = machine.call("bench_search", job)
         _check(machine, f"core on {arch}", workload, query, k, run.result, hits)
         instructions += run.instructions
@@ -71,7 +70,7 @@ def rows_row(machine: Machine, arch: str, kernel: str, workload: Workload, k: in
     at, ones, hits = machine.place(workload.codes.tobytes()), machine.place(_ONES), machine.place(bytes(8 * k))
     instructions = 0
     for query in workload.queries:
-        job = machine.place(struct.pack("<6I", at, count, machine.place(query.tobytes()), k, hits, ones))
+        job = machine.job(at, count, machine.place(query.tobytes()), k, hits, ones)
         run = machine.call(f"bench_{kernel}_{32 * words}", job)
         _check(machine, f"{kernel} on {arch}", workload, query, k, run.result, hits)
         instructions += run.instructions
@@ -84,9 +83,7 @@ def query(machine: Machine, bits: int, text: str) -> dict[str, Any]:
     data, raw = lower.write(encoder), text.encode()
     machine.clear()
     out = machine.place(bytes(1024))
-    job = machine.place(
-        struct.pack("<6I", machine.place(data), len(data), machine.place(raw), len(raw), out, machine.place(bytes(ENCODE_WORK)))
-    )
+    job = machine.job(machine.place(data), len(data), machine.place(raw), len(raw), out, machine.place(bytes(ENCODE_WORK)))
     tokens, vector, code = (machine.call(f"bench_{name}", job) for name in ("tokens", "vector", "encode"))
     if machine.read(out, bits // 8) != encoder.encode([text])[0].tobytes():
         raise BitwrenError(f"the code of {text!r} is not the reference's: please report this")
@@ -107,7 +104,7 @@ def search_stack(machine: Machine, workload: Workload, k: int) -> int:
     data = _table(workload.codes)
     machine.clear()
     parts = [machine.place(part) for part in (data, workload.queries[0].tobytes(), bytes(8 * k), bytes(SEARCH_WORK))]
-    return machine.call("bench_search", machine.place(struct.pack("<6I", parts[0], len(data), parts[1], k, *parts[2:]))).stack
+    return machine.call("bench_search", machine.job(parts[0], len(data), parts[1], k, parts[2], parts[3])).stack
 
 
 def _table(codes: hamming.Codes) -> bytes:

@@ -13,6 +13,8 @@ from ..board_files import cache_folder, data_folder
 ARCHITECTURES = ("armv6m", "armv7emsp", "rv32imc")
 """Cortex-M0+, Cortex-M4F (the same code runs on M33), and 32-bit RISC-V without bit manipulation."""
 
+KNOWN = ("armv6m", "armv7m", "armv7emsp", "rv32imc")
+
 _COMPILERS = {"arm": "arm-none-eabi", "rv3": "riscv64-unknown-elf"}
 
 
