@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 READ, MAGIC, VERSION, CHECKSUM, FORMAT, TEXT, ARGUMENT = range(-1, -8, -1)  # BW_ERR_...
 ENCODE_WORK = 4096
+SEARCH_WORK = 4100
 MAX_TEXT = 4096
 MIN_WINDOW = 512
 MAX_WORD = 48
@@ -228,7 +229,8 @@ class NativeCore:
         """Pairs (distance, slot)."""
         table = self.open_table(source)
         query, hits = Memory(code.astype("<u4").tobytes()), Memory(bytes(8 * k))
-        arguments = (ctypes.byref(source.struct), ctypes.byref(table), _at(query), ctypes.c_uint32(k), _at(hits))
+        work = Memory(bytes([PAST_END]) * SEARCH_WORK)
+        arguments = (ctypes.byref(source.struct), ctypes.byref(table), _at(query), ctypes.c_uint32(k), _at(hits), _at(work))
         count = self._call("bw_search", *arguments)
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
 

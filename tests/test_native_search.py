@@ -67,7 +67,7 @@ def test_hits_equal_the_reference(
     }[asked]
     source = KINDS[kind](make_table(codes, live))
     assert native_core.check(source, b"BWT1") == 0
-    for k in {1, 3, 10, 32, 33, count, count + 5}:
+    for k in {1, 3, 10, 32, 33, 64, 65, 200, count, count + 5}:
         assert native_core.search(source, query, k) == expected(query, codes, k, live)
 
 
@@ -87,7 +87,7 @@ def test_the_nearest_and_the_farthest_distance(native_core: NativeCore, bits: in
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), bits=st.sampled_from(WIDTHS), k=st.sampled_from([1, 2, 10, 40]))
+@given(seed=st.integers(0, 2**32), bits=st.sampled_from(WIDTHS), k=st.sampled_from([1, 2, 10, 40, 64, 65, 100, 250]))
 def test_better_documents_at_every_step(native_core: NativeCore, seed: int, bits: int, k: int) -> None:
     """Distances that fall along the table, so that the threshold is lowered in every block, and some that rise."""
     random = np.random.default_rng(seed)

@@ -68,13 +68,14 @@ def encoder_answers(source, asked):
     return answers
 
 def table_answers(source, asked):
+    work = bytearray(native.SEARCH_WORK)
     place, end = array.array("I", (0, 0)), bytearray(asked["size"] - asked["read_from"])
     answers = [native.check(source, b"BWT1", True), native.crc32(source, 1, asked["size"] - 2)]
     answers += [native.read(source, asked["read_from"], end), hexadecimal(end), native.read(source, asked["read_from"] + 1, end)]
     for query in asked["queries"]:
         for k in asked["ks"]:
             hits = array.array("I", bytes(8 * k))
-            count = native.search(source, binascii.unhexlify(query), k, hits)
+            count = native.search(source, binascii.unhexlify(query), k, hits, work)
             answers.append([count, list(hits[: 2 * count])])
     for slot in asked["slots"]:
         answers.append([native.record(source, slot, place), list(place)])
@@ -95,7 +96,7 @@ MISUSES = """
 import array
 import bitwren_native as native
 
-data, work, hits = bytes(8192), bytearray(native.ENCODE_WORK), bytearray(80)
+data, work, hits = bytes(8192), bytearray(native.SEARCH_WORK), bytearray(80)
 def stop(offset, length):
     raise KeyError("read")
 
@@ -113,10 +114,12 @@ for name, call in (
     ("short magic", lambda: native.check(data, b"BWE", True)),
     ("short work", lambda: native.encode(data, "a", bytearray(64), bytearray(4095))),
     ("misaligned work", lambda: native.encode(data, "a", bytearray(64), memoryview(bytearray(4099))[2:])),
-    ("no room for hits", lambda: native.search(data, bytes(64), 11, hits)),
-    ("k of zero", lambda: native.search(data, bytes(64), 0, hits)),
+    ("no room for hits", lambda: native.search(data, bytes(64), 11, hits, work)),
+    ("k of zero", lambda: native.search(data, bytes(64), 0, hits, work)),
+    ("short work to search", lambda: native.search(data, bytes(64), 10, hits, memoryview(work)[4:])),
+    ("misaligned hits", lambda: native.search(data, bytes(64), 9, memoryview(hits)[2:], work)),
     ("read raises", lambda: native.crc32((stop, bytearray(512), 8192), 0, 1)),
-    ("not a file", lambda: native.search(data, bytes(64), 10, hits)),
+    ("not a file", lambda: native.search(data, bytes(64), 10, hits, work)),
     ("past the end", lambda: native.crc32(data, 8190, 3)),
 ):
     try:
@@ -124,7 +127,7 @@ for name, call in (
     except Exception as error:
         result = type(error).__name__
     print(name, "=", result)
-print(native.ABI, native.ENCODE_WORK, native.MAX_TEXT, native.MIN_WINDOW)
+print(native.ABI, native.ENCODE_WORK, native.SEARCH_WORK, native.MAX_TEXT, native.MIN_WINDOW)
 """
 
 
@@ -232,7 +235,7 @@ def test_misuse_raises(unix_folder: Path) -> None:
     (unix_folder / "misuses.py").write_text(MISUSES)
     *lines, constants = run_unix(unix_folder, "misuses.py").splitlines()
     found = dict(line.split(" = ") for line in lines)
-    assert constants == "1 4096 4096 512"
+    assert constants == "2 4096 4100 4096 512"
     assert {name: result for name, result in found.items() if result != "ValueError"} == {
         "no source": "TypeError",
         "source of one": "TypeError",
@@ -241,7 +244,7 @@ def test_misuse_raises(unix_folder: Path) -> None:
         "not a file": "-2",
         "past the end": "-1",
     }
-    assert len(found) == 18
+    assert len(found) == 20
 
 
 def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from .messages import Error
 from .storage import File
 
 DEFAULT_K = 3
-_ABI = 1  # of bitwren_native
+_ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
@@ -72,7 +72,7 @@ class Wren:
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()
         self._code = bytearray(self.bits // 8)
-        self._work = bytearray(native.ENCODE_WORK)
+        self._work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
@@ -90,7 +90,7 @@ class Wren:
             raise Error(messages.NO_WORDS)
         self._demand(tokens, self._encoder)
         pairs = array("I", bytes(8 * k))
-        found = native.search(self._table.source, self._code, k, pairs)
+        found = native.search(self._table.source, self._code, k, pairs, self._work)
         self._demand(found, self._table)
         hits = Hits()
         for index in range(found):

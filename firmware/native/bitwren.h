@@ -87,8 +87,12 @@ int bw_open_table(bw_source *source, bw_table *table);
 
 typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
 
+/* Bytes of work memory bw_search needs, 4-byte aligned: a word for each bit of the query, one for each distance. Not on the
+ * stack, of which MicroPython on a Pico has 8 KB. */
+#define BW_SEARCH_WORK (4 * (2 * BW_MAX_BITS + 1))
+
 /* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
-int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits);
+int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work);
 
 /* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);

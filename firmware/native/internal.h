@@ -86,4 +86,29 @@ typedef struct bw_work {
 
 typedef char bw_work_fits[sizeof(bw_work) == BW_ENCODE_WORK ? 1 : -1];
 
+/* How many bytes from `offset` on lie together in memory, and where; 0 for what a streamed source would have to read. */
+uint32_t bw_span(bw_source *source, uint32_t offset, const uint8_t **at);
+
+/* 32 counters, one a lane. Bit j of a lane's count is its bit in low[j] while j < 5; the word above those is
+ * high[BW_HIGH - (planes - 5)] and the topmost high[BW_HIGH - 1], whatever the width. */
+enum { BW_LOW = 5, BW_HIGH = 4 };
+
+typedef struct bw_counters {
+    uint32_t low[BW_LOW], high[BW_HIGH];
+} bw_counters;
+
+/* A scan of flat blocks. scan_thumb.S knows these offsets: words 0-8, 9-17, 18, then 19 on. */
+typedef struct bw_scan {
+    bw_counters start; /* what every block's counters begin with: a count that overflows is of no interest */
+    bw_counters count; /* of the block that was stopped at ... */
+    uint32_t over;     /* ... and its lanes that are dead or have overflowed */
+    uint32_t stride;   /* bytes from block to block */
+    uint32_t idle;     /* words of `high` that are not in use */
+    const uint32_t *masks, *masks_end; /* the query, a word of all ones or zeros a plane; a multiple of 32 planes */
+    const uint32_t *live;              /* a word a block: its live lanes */
+} bw_scan;
+
+/* Scan blocks until one has a live lane whose count does not overflow. Returns how many were passed before it. */
+uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
+
 #endif

@@ -7,7 +7,7 @@
 
 #include "bitwren.h"
 
-enum { ABI = 1 };
+enum { ABI = 2 };
 
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
 static void *get_buffer(mp_obj_t object, int access, size_t size, size_t alignment, size_t *length) {
@@ -142,7 +142,7 @@ static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
 
-/* search(source, code, k, hits) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
+/* search(source, code, k, hits, work) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     (void)count;
     bw_source source;
@@ -154,14 +154,15 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     if (k == 0 || k > size / sizeof(bw_hit)) {
         mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
     }
+    uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, NULL);
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
-        result = bw_search(&source, &table, code, k, hits);
+        result = bw_search(&source, &table, code, k, hits, work);
     }
     return mp_obj_new_int(result);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 4, 4, search);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 5, search);
 
 /* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
 static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {
@@ -227,6 +228,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR_read, MP_OBJ_FROM_PTR(&read_obj));
     mp_store_global(MP_QSTR_crc32, MP_OBJ_FROM_PTR(&crc32_obj));
     mp_store_global(MP_QSTR_ENCODE_WORK, MP_OBJ_NEW_SMALL_INT(BW_ENCODE_WORK));
+    mp_store_global(MP_QSTR_SEARCH_WORK, MP_OBJ_NEW_SMALL_INT(BW_SEARCH_WORK));
     mp_store_global(MP_QSTR_MAX_TEXT, MP_OBJ_NEW_SMALL_INT(BW_MAX_TEXT));
     mp_store_global(MP_QSTR_MIN_WINDOW, MP_OBJ_NEW_SMALL_INT(BW_MIN_WINDOW));
     mp_store_global(MP_QSTR_ABI, MP_OBJ_NEW_SMALL_INT(ABI));

@@ -74,3 +74,25 @@ const uint8_t *bw_fetch(bw_source *source, uint32_t offset, uint32_t length, uin
     }
     return fetch_window(source, offset, length, ahead);
 }
+
+uint32_t bw_span(bw_source *source, uint32_t offset, const uint8_t **at) {
+    if (offset >= source->size) {
+        return 0;
+    }
+    if (source->base) {
+        *at = source->base + offset;
+        return source->size - offset;
+    }
+    if (source->extents) {
+        uint32_t index = find_extent(source, offset);
+        const uintptr_t *extent = source->extents + 2 * index;
+        *at = (const uint8_t *)(extent[1] + (offset - extent[0]));
+        return (index + 1 < source->extent_count ? bw_min((uint32_t)extent[2], source->size) : source->size) - offset;
+    }
+    uint32_t skip = offset - source->window_start;
+    if (offset < source->window_start || skip >= source->window_length) {
+        return 0;
+    }
+    *at = source->window + skip;
+    return source->window_length - skip;
+}

@@ -10,6 +10,7 @@ from bitwren import __version__
 from bitwren.errors import BitwrenError
 
 from .ask import console, search
+from .bench import bench
 from .demo import demo
 from .look import boards, inspect, ports
 from .make import build
@@ -22,7 +23,7 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, search, console, evaluate, verify, inspect, boards, ports, demo):
+for command in (build, search, console, evaluate, verify, inspect, boards, ports, demo, bench):
     cli.add_command(command)
 
 

@@ -1,0 +1,52 @@
+/* The core as it is, called on files in memory. */
+#include "bench.h"
+
+/* gcc may call it for what is left of structures that are copied. */
+void *memcpy(void *restrict to, const void *restrict from, size_t length);
+void *memcpy(void *restrict to, const void *restrict from, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    }
+    return to;
+}
+
+static void set_source(bw_source *source, const bench_job *job) {
+    source->base = job->extents ? NULL : job->data;
+    source->extents = job->extents;
+    source->extent_count = job->extent_count;
+    source->extent_hint = 0;
+    source->read = NULL;
+    source->size = job->size;
+}
+
+int bench_search(const bench_job *job) {
+    bw_source source;
+    bw_table table;
+    set_source(&source, job);
+    int status = bw_open_table(&source, &table);
+    return status < 0 ? status : bw_search(&source, &table, job->query, job->number, job->out, job->work);
+}
+
+int bench_tokens(const bench_job *job) {
+    bw_source source;
+    bw_encoder encoder;
+    set_source(&source, job);
+    int status = bw_open_encoder(&source, &encoder);
+    return status < 0 ? status : bw_tokens(&source, &encoder, job->query, job->number, job->out, 0);
+}
+
+int bench_vector(const bench_job *job) {
+    bw_source source;
+    bw_encoder encoder;
+    set_source(&source, job);
+    int status = bw_open_encoder(&source, &encoder);
+    return status < 0 ? status : bw_vector(&source, &encoder, job->query, job->number, job->out, job->work);
+}
+
+int bench_encode(const bench_job *job) {
+    bw_source source;
+    bw_encoder encoder;
+    set_source(&source, job);
+    int status = bw_open_encoder(&source, &encoder);
+    return status < 0 ? status : bw_encode(&source, &encoder, job->query, job->number, job->out, job->work);
+}

@@ -1,0 +1,98 @@
+/* The inner loop of the flat search in C, for chips that are not Arm: a carry-save adder over 32 lanes (Harley and Seal). */
+#include "internal.h"
+
+#ifndef __thumb__
+
+#define INLINE static inline __attribute__((always_inline)) /* calls and spilled counters would double the cost of a plane */
+
+/* sum + a + b of each lane: the sum's bit stays, the carry is returned. Five two-operand instructions. */
+INLINE uint32_t add(uint32_t *sum, uint32_t a, uint32_t b) {
+    uint32_t s = *sum;
+    a ^= b;
+    b ^= s;
+    s ^= a;
+    a |= b;
+    *sum = s;
+    return a ^ s;
+}
+
+INLINE uint32_t add2(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    return add(&low[0], planes[0] ^ masks[0], planes[1] ^ masks[1]);
+}
+
+INLINE uint32_t add4(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    uint32_t twos = add2(low, planes, masks);
+    return add(&low[1], twos, add2(low, planes + 2, masks + 2));
+}
+
+INLINE uint32_t add8(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    uint32_t fours = add4(low, planes, masks);
+    return add(&low[2], fours, add4(low, planes + 4, masks + 4));
+}
+
+INLINE uint32_t add16(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    uint32_t eights = add8(low, planes, masks);
+    return add(&low[3], eights, add8(low, planes + 8, masks + 8));
+}
+
+/* Count 32 planes. Returns the lanes whose low five bits carry out. */
+INLINE uint32_t add32(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    uint32_t sixteens = add16(low, planes, masks);
+    return add(&low[4], sixteens, add16(low, planes + 16, masks + 16));
+}
+
+INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
+    uint32_t plane = *counter;
+    *counter = plane ^ carry;
+    return plane & carry;
+}
+
+uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) {
+    const uint32_t *live = scan->live, *end = live + blocks;
+    const uint8_t *block = (const uint8_t *)planes;
+    for (; live < end; live++, block += scan->stride) {
+        /* What a block begins with stays in memory: registers are for the counters, or they would spill in every step. */
+        __asm__ volatile("" ::: "memory");
+        const uint32_t *plane = (const uint32_t *)(const void *)block, *mask = scan->masks, *masks_end = scan->masks_end;
+        const bw_counters *start = &scan->start;
+        uint32_t low[BW_LOW] = {start->low[0], start->low[1], start->low[2], start->low[3], start->low[4]};
+        uint32_t high0 = start->high[0], high1 = start->high[1], high2 = start->high[2], high3 = start->high[3];
+        uint32_t over = ~*live, idle = scan->idle;
+        if (over == UINT32_MAX) {
+            continue;
+        }
+        do {
+            uint32_t carry = add32(low, plane, mask);
+            plane += 32;
+            mask += 32;
+            if (idle < 2) {
+                if (idle == 0) {
+                    carry = carry_into(&high0, carry);
+                }
+                carry = carry_into(&high1, carry);
+                carry = carry_into(&high2, carry);
+            } else if (idle == 2) {
+                carry = carry_into(&high2, carry);
+            }
+            over |= carry_into(&high3, carry);
+            if (over == UINT32_MAX) {
+                break;
+            }
+        } while (mask != masks_end);
+        if (over != UINT32_MAX) {
+            bw_counters *count = &scan->count;
+            for (uint32_t j = 0; j < BW_LOW; j++) {
+                count->low[j] = low[j];
+            }
+            count->high[0] = high0;
+            count->high[1] = high1;
+            count->high[2] = high2;
+            count->high[3] = high3;
+            scan->over = over;
+            break;
+        }
+    }
+    return (uint32_t)(live - scan->live);
+}
+
+#endif

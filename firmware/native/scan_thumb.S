@@ -1,0 +1,207 @@
+@ bw_scan_blocks for every Arm chip (Thumb-1 instructions only), scheduled by hand: gcc spills the counters, which doubles the cost.
+@
+@ r0 planes, r1 masks, r2 ones, r3 twos, r4-r7 what is being added, r8 fours, r10 eights, r12 sixteens; r9, r11 and lr hold
+@ a carry until its partner is there. The counters above sixteens are touched once in 32 planes and live on the stack.
+@ About 283 instructions for 32 planes of 32 documents, 25 more for a block.
+
+#ifdef __thumb__
+
+        .syntax unified
+        .thumb
+        .text
+
+@ The stack frame
+        .equ    HIGH, 0         @ four words
+        .equ    OVER, 16
+        .equ    SCAN, 20
+        .equ    NEXT, 24        @ the block after this one
+        .equ    MASKS_END, 28
+        .equ    LEFT, 32        @ blocks not done yet
+        .equ    RIPPLE, 36      @ where to enter the ripple
+        .equ    LIVE, 40        @ the next block's live word
+        .equ    BLOCKS, 44
+        .equ    FRAME, 48
+
+@ bw_scan
+        .equ    SCAN_COUNT, 36
+        .equ    SCAN_OVER, 72
+        .equ    SCAN_STRIDE, 76
+        .equ    SCAN_IDLE, 80
+        .equ    SCAN_MASKS, 84
+        .equ    SCAN_MASKS_END, 88
+        .equ    SCAN_LIVE, 92
+
+@ \sum + \a + \b of each lane: the sum stays in \sum, the carry is left in \a; \b is lost.
+        .macro  full_add a, b, sum
+        eors    \a, \b
+        eors    \b, \sum
+        eors    \sum, \a
+        orrs    \a, \b
+        eors    \a, \sum
+        .endm
+
+@ Four planes into ones and twos; r4 is the carry, a four. Three low registers are too few to load the last two masks as a pair.
+        .macro  add4
+        ldmia   r0!, {r4, r5}
+        ldmia   r1!, {r6, r7}
+        eors    r4, r6
+        eors    r5, r7
+        full_add r4, r5, r2
+        ldmia   r0!, {r5, r6}
+        ldmia   r1!, {r7}
+        eors    r5, r7
+        ldmia   r1!, {r7}
+        eors    r6, r7
+        full_add r5, r6, r2
+        full_add r4, r5, r3
+        .endm
+
+@ r4 and the held carry into a counter in a high register.
+        .macro  add_held held, counter
+        mov     r5, \held
+        mov     r6, \counter
+        full_add r4, r5, r6
+        mov     \counter, r6
+        .endm
+
+        .macro  add8            @ r4 is an eight
+        add4
+        mov     r9, r4
+        add4
+        add_held r9, r8
+        .endm
+
+        .macro  add16           @ r4 is a sixteen
+        add8
+        mov     r11, r4
+        add8
+        add_held r11, r10
+        .endm
+
+@ Carry r4 into a counter on the stack: where the counter's new bit is 1 there was nothing to carry on. Four instructions of two
+@ bytes, which SCAN_IDLE relies on.
+        .macro  carry_into slot
+        ldr     r5, [sp, #HIGH + 4 * \slot]
+        eors    r5, r4
+        str     r5, [sp, #HIGH + 4 * \slot]
+        bics    r4, r5
+        .endm
+        .equ    CARRY_BYTES, 8
+
+        .global bw_scan_blocks
+        .type   bw_scan_blocks, %function
+        .thumb_func
+bw_scan_blocks:                 @ (planes, blocks, scan)
+        push    {r4-r7, lr}
+        mov     r4, r8
+        mov     r5, r9
+        mov     r6, r10
+        mov     r7, r11
+        push    {r4-r7}
+        sub     sp, #FRAME
+        str     r1, [sp, #LEFT]
+        str     r1, [sp, #BLOCKS]
+        str     r2, [sp, #SCAN]
+        movs    r3, r2
+        adds    r3, #SCAN_STRIDE
+        ldr     r4, [r3, #SCAN_MASKS_END - SCAN_STRIDE]
+        str     r4, [sp, #MASKS_END]
+        ldr     r4, [r3, #SCAN_LIVE - SCAN_STRIDE]
+        str     r4, [sp, #LIVE]
+        ldr     r4, [r3, #SCAN_IDLE - SCAN_STRIDE]
+        movs    r5, #CARRY_BYTES
+        muls    r4, r5
+        ldr     r5, to_ripple
+here:   add     r5, pc          @ here + 4
+        adds    r4, r5
+        str     r4, [sp, #RIPPLE]
+        cmp     r1, #0
+        bne     block
+        movs    r0, #0
+        b       leave
+        .balign 4
+to_ripple:
+        .word   ripple - here - 4
+
+block:
+        ldr     r7, [sp, #SCAN]
+        ldr     r4, [r7, #SCAN_STRIDE]
+        ldr     r1, [r7, #SCAN_MASKS]
+        adds    r4, r0
+        str     r4, [sp, #NEXT]
+        ldmia   r7!, {r2-r6}
+        mov     r8, r4
+        mov     r10, r5
+        mov     r12, r6
+        ldmia   r7, {r4-r7}
+        str     r4, [sp, #HIGH]
+        str     r5, [sp, #HIGH + 4]
+        str     r6, [sp, #HIGH + 8]
+        str     r7, [sp, #HIGH + 12]
+        ldr     r5, [sp, #LIVE]
+        ldmia   r5!, {r4}
+        str     r5, [sp, #LIVE]
+        mvns    r4, r4
+        str     r4, [sp, #OVER]
+        adds    r4, #1
+        bne     planes32
+        b       done            @ no lane lives
+
+planes32:
+        add16
+        mov     lr, r4
+        add16
+        add_held lr, r12
+        ldr     r5, [sp, #RIPPLE]
+        mov     pc, r5          @ past the counters that this width does not have: two instructions for up to fifteen
+ripple:
+        carry_into 0
+        carry_into 1
+        carry_into 2
+        carry_into 3
+        ldr     r5, [sp, #OVER]
+        orrs    r5, r4
+        str     r5, [sp, #OVER]
+        mvns    r4, r5
+        beq     done            @ no lane is left
+        ldr     r4, [sp, #MASKS_END]
+        cmp     r1, r4
+        beq     found
+        b       planes32
+
+done:
+        ldr     r0, [sp, #NEXT]
+        ldr     r4, [sp, #LEFT]
+        subs    r4, #1
+        str     r4, [sp, #LEFT]
+        beq     finish
+        b       block
+
+found:                          @ r5 is OVER
+        ldr     r7, [sp, #SCAN]
+        adds    r7, #SCAN_COUNT
+        mov     r4, r8
+        stmia   r7!, {r2-r4}
+        mov     r2, r10
+        mov     r3, r12
+        stmia   r7!, {r2, r3}
+        ldr     r1, [sp, #HIGH]
+        ldr     r2, [sp, #HIGH + 4]
+        ldr     r3, [sp, #HIGH + 8]
+        ldr     r4, [sp, #HIGH + 12]
+        stmia   r7!, {r1-r5}    @ count.high, over
+finish:
+        ldr     r0, [sp, #BLOCKS]
+        ldr     r1, [sp, #LEFT]
+        subs    r0, r1
+leave:
+        add     sp, #FRAME
+        pop     {r4-r7}
+        mov     r8, r4
+        mov     r9, r5
+        mov     r10, r6
+        mov     r11, r7
+        pop     {r4-r7, pc}
+        .size   bw_scan_blocks, . - bw_scan_blocks
+
+#endif

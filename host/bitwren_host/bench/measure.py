@@ -1,0 +1,127 @@
+"""Run the kernels on the emulated chips, check their answers, and count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bitwren import hamming, lower, table
+from bitwren.encoder import EncoderFolder
+from bitwren.errors import BitwrenError
+from bitwren.table import Record, Table
+
+from .codes import Workload
+from .machine import Machine
+
+ROW_KERNELS = ("naive", "bytes", "swar", "merged", "harley_seal")
+SEARCH_WORK, ENCODE_WORK = 4100, 4096
+_NAIVE_MOST = 512  # codes of the bit-by-bit loop: an emulator does a few million of its steps a second
+_ONES = bytes(value.bit_count() for value in range(256))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel on one workload.
+
+    :ivar kernel: ``core`` (bitwren's), or one of ROW_KERNELS.
+    :ivar layout: ``flat`` blocks or ``rows``.
+    :ivar codes: the workload's name.
+    :ivar instructions_per_code: everything between call and return, by the number of codes; the mean of the queries.
+    :ivar bytes_touched_share: of the codes' bytes, those that are read.
+    """
+
+    arch: str
+    kernel: str
+    layout: str
+    bits: int
+    n: int
+    k: int
+    codes: str
+    instructions_per_code: float
+    bytes_touched_share: float
+
+
+def core_row(machine: Machine, arch: str, workload: Workload, k: int) -> Row:
+    """bitwren's search of a flat table in memory."""
+    count, words = workload.codes.shape
+    data = _table(workload.codes)
+    machine.clear()
+    at = machine.place(data)
+    hits, work = machine.place(bytes(8 * k)), machine.place(bytes(SEARCH_WORK))
+    start, length = (int.from_bytes(data[offset : offset + 4], "little") for offset in (36, 40))  # of section CODE
+    instructions, touched = 0, 0
+    for query in workload.queries:
+        job = machine.job(at, len(data), machine.place(query.tobytes()), k, hits, work)
+        run = machine.call("bench_search", job)
+        _check(machine, f"core on {arch}", workload, query, k, run.result, hits)
+        instructions += run.instructions
+        touched += machine.call("bench_search", job, watch=(at + start, length)).reads
+    return _row(arch, "core", "flat", workload, k, count, words, instructions, 4 * touched / length)
+
+
+def rows_row(machine: Machine, arch: str, kernel: str, workload: Workload, k: int) -> Row:
+    """A kernel that goes through codes row by row."""
+    if kernel == "naive":
+        workload = Workload(workload.name, workload.codes[:_NAIVE_MOST], workload.queries[:1])
+    count, words = workload.codes.shape
+    machine.clear()
+    at, ones, hits = machine.place(workload.codes.tobytes()), machine.place(_ONES), machine.place(bytes(8 * k))
+    instructions = 0
+    for query in workload.queries:
+        job = machine.job(at, count, machine.place(query.tobytes()), k, hits, ones)
+        run = machine.call(f"bench_{kernel}_{32 * words}", job)
+        _check(machine, f"{kernel} on {arch}", workload, query, k, run.result, hits)
+        instructions += run.instructions
+    return _row(arch, kernel, "rows", workload, k, count, words, instructions, len(workload.queries))
+
+
+def query(machine: Machine, bits: int, text: str) -> dict[str, Any]:
+    """What turning a text into a code costs with the encoder that ships, step by step, and the stack of it and a search."""
+    encoder = lower.lower(EncoderFolder.find("base"), bits)
+    data, raw = lower.write(encoder), text.encode()
+    machine.clear()
+    out = machine.place(bytes(1024))
+    job = machine.job(machine.place(data), len(data), machine.place(raw), len(raw), out, machine.place(bytes(ENCODE_WORK)))
+    tokens, vector, code = (machine.call(f"bench_{name}", job) for name in ("tokens", "vector", "encode"))
+    if machine.read(out, bits // 8) != encoder.encode([text])[0].tobytes():
+        raise BitwrenError(f"the code of {text!r} is not the reference's: please report this")
+    return {
+        "text": text,
+        "bits": bits,
+        "tokens": tokens.result,
+        "tokenize_instructions": tokens.instructions,
+        "pool_instructions": vector.instructions - tokens.instructions,
+        "head_instructions": code.instructions - vector.instructions,
+        "encode_instructions": code.instructions,
+        "encode_stack_bytes": code.stack,
+    }
+
+
+def search_stack(machine: Machine, workload: Workload, k: int) -> int:
+    """Bytes of stack that a search takes."""
+    data = _table(workload.codes)
+    machine.clear()
+    parts = [machine.place(part) for part in (data, workload.queries[0].tobytes(), bytes(8 * k), bytes(SEARCH_WORK))]
+    return machine.call("bench_search", machine.job(parts[0], len(data), parts[1], k, parts[2], parts[3])).stack
+
+
+def _table(codes: hamming.Codes) -> bytes:
+    return table.write(Table(codes, [Record("", "")] * len(codes), np.ones(len(codes), bool), bytes(16)))
+
+
+def _check(machine: Machine, what: str, workload: Workload, query: hamming.Codes, k: int, found: int, hits: int) -> None:
+    """A count of instructions that lead to another answer than brute force's is worth nothing."""
+    slots, distances = hamming.search(query, workload.codes, k, np.ones(len(workload.codes), bool))
+    pairs = np.frombuffer(machine.read(hits, 8 * max(found, 0)), "<u4").reshape(-1, 2)
+    if found != len(slots) or not (np.array_equal(pairs[:, 0], distances) and np.array_equal(pairs[:, 1], slots)):
+        raise BitwrenError(f"{what} does not find what brute force finds: please report this")
+
+
+def _row(
+    arch: str, kernel: str, layout: str, workload: Workload, k: int, count: int, words: int, instructions: int, share: float
+) -> Row:
+    asked = len(workload.queries)
+    each = round(instructions / asked / count, 2)
+    return Row(arch, kernel, layout, 32 * words, count, k, workload.name, each, round(share / asked, 3))
