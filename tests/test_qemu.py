@@ -39,16 +39,17 @@ def main():
     native = bitwren._load_native()
     with open("asked.json") as file:
         asked, texts = json.load(file)
+    work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
     for name, queries, ks in asked:
         with open("tables/" + name, "rb") as source:
             answers = [native.check(source, b"BWT1", True)]
             for query in queries:
                 for k in ks:
                     hits = array.array("I", bytes(8 * k))
-                    count = native.search(source, binascii.unhexlify(query), k, hits)
+                    count = native.search(source, binascii.unhexlify(query), k, hits, work)
                     answers.append([count, list(hits[: 2 * count])])
         print("ANSWER " + json.dumps([name, answers]))
-    code, work = bytearray(16), bytearray(native.ENCODE_WORK)
+    code = bytearray(16)
     with open("encoder.bwe", "rb") as source:
         for text in texts:
             print("ANSWER " + json.dumps([text, [native.encode(source, text, code, work), binascii.hexlify(code).decode()]]))
