@@ -17,7 +17,7 @@ from conftest import CACHE
 from elftools.elf.elffile import ELFFile
 from makers import random_encoder
 from test_native_search import expected, make_codes, make_table
-from xtensa import QEMU, File, Machine, Module, Raised
+from xtensa import QEMU, Argument, File, Machine, Module, Raised, Room
 
 from bitwren import lower
 from bitwren.encoder import Encoder, EncoderFolder
@@ -25,7 +25,7 @@ from bitwren.encoder import Encoder, EncoderFolder
 MPY_DIR = CACHE / "micropython" / "source"
 TOOLS = ("clang-22", "llvm-link-22", "llvm-mc-22", "xtensa-lx106-elf-ld", QEMU)
 XTENSAWIN = 10
-WORK = bytes(4096)
+WORK = Room(8192)  # enough for every function
 
 TEXTS = [
     b"",
@@ -93,9 +93,9 @@ def ask_encoder(machine: Machine, encoder: Encoder, texts: list[bytes]) -> None:
             ids = encoder.tokens(text)
             count, (_, found) = next(answers)
             assert (count, list(np.frombuffer(found, "<u2")[: len(ids)])) == (len(ids), ids[:100]), text
-            count, (_, vector, _) = next(answers)
+            count, (_, vector) = next(answers)
             assert (count, vector) == (len(ids), encoder.vector(text).tobytes()), text
-            count, (_, code, _) = next(answers)
+            count, (_, code) = next(answers)
             assert (count, code) == (len(ids), encoder.encode([text]).tobytes()), text
 
 
@@ -142,8 +142,9 @@ def test_the_base_encoder(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
-def test_searches(machine: Machine, bits: int) -> None:
+def test_searches(module: Module, machine: Machine, bits: int) -> None:
     """Few documents and many, copies and ties, deleted ones, the nearest and the farthest distance, every k."""
+    work = [WORK] if "SEARCH_WORK" in module.qstrs else []
     random = np.random.default_rng(bits)
     wanted: list[list[tuple[int, int]]] = []
     for count in (1, 31, 32, 33, 65, 1025):
@@ -154,7 +155,7 @@ def test_searches(machine: Machine, bits: int) -> None:
             for source in sources(machine, make_table(codes, live)):
                 for query in queries:
                     for k in (1, 10, 33, count):
-                        machine.call("search", source, query.tobytes(), k, bytes(8 * k))
+                        machine.call("search", source, query.tobytes(), k, bytes(8 * k), *work)
                         wanted.append(expected(query, codes, k, live))
     for (count, (_, hits)), pairs in zip(machine.answers(), wanted, strict=True):
         assert (count, list(struct.iter_unpack("<II", hits[: 8 * count]))) == (len(pairs), pairs)
@@ -193,13 +194,13 @@ def test_the_rest_of_the_module(machine: Machine) -> None:
     [
         ("crc32", (bytes(64), -1, 1)),
         ("crc32", (5, 0, 1)),
-        ("encode", (bytes(64), b"a", bytes(32), bytes(4095))),
+        ("encode", (bytes(64), b"a", bytes(32), Room(4095))),
         ("search", (bytes(64), bytes(32), 0, bytes(8))),
         ("search", (bytes(64), bytes(32), 2, bytes(8))),
         ("crc32", (File(0, window=508), 0, 1)),
     ],
 )
-def test_misuse_raises(machine: Machine, name: str, arguments: tuple[int | bytes | File, ...]) -> None:
+def test_misuse_raises(machine: Machine, name: str, arguments: tuple[Argument, ...]) -> None:
     machine.keep(bytes(4096))
     machine.call(name, *arguments)
     with pytest.raises(Raised):

@@ -117,11 +117,21 @@ class File:
 
     def packed(self) -> bytes:
         if self.piece:
-            return struct.pack("<III", 3, self.index, self.piece)
-        return struct.pack("<III", 4, self.index, self.window) if self.window else struct.pack("<II", 2, self.index)
+            return struct.pack("<III", 4, self.index, self.piece)
+        return struct.pack("<III", 5, self.index, self.window) if self.window else struct.pack("<II", 3, self.index)
 
 
-Argument = int | bytes | File
+@dataclass(frozen=True)
+class Room:
+    """A buffer whose contents do not matter."""
+
+    length: int
+
+    def packed(self) -> bytes:
+        return struct.pack("<II", 2, self.length)
+
+
+Argument = int | bytes | File | Room
 
 
 class Raised(Exception):

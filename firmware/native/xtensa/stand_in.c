@@ -8,7 +8,8 @@
 #include "py/nativeglue.h"
 #include "py/objfun.h"
 
-enum { ARG_INT, ARG_BUFFER, ARG_FILE, ARG_EXTENTS, ARG_STREAM }; /* a value; length, bytes; file; file, piece; file, window */
+/* A value; length, bytes; length; file; file, piece; file, window. */
+enum { ARG_INT, ARG_BUFFER, ARG_ROOM, ARG_FILE, ARG_EXTENTS, ARG_STREAM };
 enum { RETURNED, RAISED };
 enum { KEEP = 0xFFFF, OWN_QSTRS = 256, MOST_QSTRS = 512, MOST_ARGUMENTS = 8, MOST_FILES = 64, TEXT_ROOM = 1 << 16, HEAP = 32 << 20 };
 
@@ -241,9 +242,9 @@ static mp_obj_t read_argument(uint32_t kind) {
     if (kind == ARG_INT) {
         return new_number(value, 0);
     }
-    if (kind == ARG_BUFFER) {
+    if (kind == ARG_BUFFER || kind == ARG_ROOM) {
         buffer *made = new_buffer(value);
-        get(made->bytes, value);
+        get(made->bytes, kind == ARG_BUFFER ? value : 0);
         return made;
     }
     buffer *file = &files[value % MOST_FILES];
@@ -257,10 +258,11 @@ static mp_obj_t apply(mp_obj_t function, uint32_t count, const mp_obj_t *argumen
     if (type_of(function) == &type_fun_3 && count == 3) {
         return ((mp_obj_fun_builtin_fixed_t *)function)->fun._3(arguments[0], arguments[1], arguments[2]);
     }
-    if (type_of(function) == &type_fun_var) {
-        return ((mp_obj_fun_builtin_var_t *)function)->fun.var(count, arguments);
+    const mp_obj_fun_builtin_var_t *variable = function;
+    if (type_of(function) == &type_fun_var && variable->sig >> 17 <= count && count <= (variable->sig >> 1 & 0xFFFF)) {
+        return variable->fun.var(count, arguments);
     }
-    leave(4);
+    leave(4); /* not so many arguments */
 }
 
 static void call(uint32_t name) {
