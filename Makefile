@@ -24,7 +24,7 @@ native := $(cache)/native
 log := $(cache)/log
 steps := firmware/micropython
 run := $(steps)/logged.sh
-archs := x64 armv6m
+archs := x64 armv6m xtensawin
 
 MPY_DIR ?= $(mpy)/source
 override MPY_DIR := $(abspath $(MPY_DIR))
@@ -109,8 +109,11 @@ endif
 ## bitwren's own C: native modules for MicroPython, and the same core for this machine
 # What is up to date is firmware/native/Makefile's to know. MicroPython's linker needs pyelftools, which our Python has.
 
-natmods: $(ready) | $(source) ## Native modules for MicroPython: x64 (unix port), armv6m (Pico)
+natmods: $(ready) | $(source) ## Native modules for MicroPython: x64 (unix port), armv6m (Pico), xtensawin (ESP32)
 	@for arch in $(archs); do \
+	    if [ $$arch = xtensawin ] && ! command -v clang-22 xtensa-esp32-elf-gcc >/dev/null; then \
+	        echo "Native module for xtensawin: left out, needs clang-22 or xtensa-esp32-elf-gcc"; continue; \
+	    fi; \
 	    $(run) $(log)/native-$$arch.log "Native module for $$arch" $(MAKE) -C firmware/native \
 	        ARCH=$$arch MPY_DIR=$(MPY_DIR) BUILD=$(native) PYTHON=$(venv)/bin/python; \
 	done

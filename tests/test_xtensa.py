@@ -195,8 +195,8 @@ def test_the_rest_of_the_module(machine: Machine) -> None:
         ("crc32", (bytes(64), -1, 1)),
         ("crc32", (5, 0, 1)),
         ("encode", (bytes(64), b"a", bytes(32), Room(4095))),
-        ("search", (bytes(64), bytes(32), 0, bytes(8))),
-        ("search", (bytes(64), bytes(32), 2, bytes(8))),
+        ("check", (bytes(64), b"BWE", 1)),
+        ("record", (bytes(64), 1, bytes(7))),
         ("crc32", (File(0, window=508), 0, 1)),
     ],
 )
