@@ -56,7 +56,7 @@ $(MODULE): $(BUILD)/whole.o
 stand-in: $(BUILD)/stand_in
 
 $(BUILD)/stand_in.s: xtensa/stand_in.c $(CONFIG_H)
-	$(Q)$(CLANG) $(CORE_FLAGS:-fno-tree-loop-distribute-patterns=) -Wno-unused-parameter -S -o $@ $<
+	$(Q)$(CLANG) -Wno-unused-parameter -S -o $@ $<
 
 $(BUILD)/stand_in.o: $(BUILD)/stand_in.fixed.s
 	$(Q)$(ASSEMBLE) -o $@ $<

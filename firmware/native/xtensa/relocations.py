@@ -22,7 +22,6 @@ class UnknownRelocation(Exception):
 
 def edits(elf: ELFFile) -> Iterator[tuple[int, bytes]]:
     """What to write where in the file."""
-    symbols = elf.get_section_by_name(".symtab")
     for table in elf.iter_sections("SHT_RELA"):
         section = elf.get_section(table["sh_info"])
         if not section.name.startswith((".text", ".literal")):
@@ -30,7 +29,7 @@ def edits(elf: ELFFile) -> Iterator[tuple[int, bytes]]:
         for number, relocation in enumerate(table.iter_relocations()):
             place = section["sh_offset"] + relocation["r_offset"]
             kind, addend = relocation["r_info_type"], relocation["r_addend"]
-            symbol = symbols.get_symbol(relocation["r_info_sym"])
+            symbol = elf.get_section(table["sh_link"]).get_symbol(relocation["r_info_sym"])
             if kind == R_XTENSA_32 and section.name == ".literal":
                 if symbol["st_info"]["type"] == "STT_SECTION":
                     yield place, struct.pack("<I", addend)
