@@ -111,8 +111,8 @@ endif
 
 natmods: $(ready) | $(source) ## Native modules for MicroPython: x64 (unix port), armv6m (Pico), xtensawin (ESP32)
 	@for arch in $(archs); do \
-	    if [ $$arch = xtensawin ] && ! command -v clang-22 xtensa-esp32-elf-gcc >/dev/null; then \
-	        echo "Native module for xtensawin: left out, needs clang-22 or xtensa-esp32-elf-gcc"; continue; \
+	    if [ $$arch = xtensawin ] && ! command -v clang-22 >/dev/null; then \
+	        echo "Native module for xtensawin: left out, needs clang-22"; continue; \
 	    fi; \
 	    $(run) $(log)/native-$$arch.log "Native module for $$arch" $(MAKE) -C firmware/native \
 	        ARCH=$$arch MPY_DIR=$(MPY_DIR) BUILD=$(native) PYTHON=$(venv)/bin/python; \

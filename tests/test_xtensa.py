@@ -53,8 +53,7 @@ def build(make_native: Callable[..., Path]) -> Path:
         pytest.skip(f"not installed: {', '.join(missing)}")
     if not (MPY_DIR / "py" / "dynruntime.mk").is_file():
         pytest.skip("MicroPython's source is not there: make micropython")
-    arguments = ("ARCH=xtensawin", f"MPY_DIR={MPY_DIR}", "ESPRESSIF_GCC=")
-    return make_native("xtensa", "natmod", "stand-in", *arguments)
+    return make_native("", "natmod", "stand-in", "ARCH=xtensawin", f"MPY_DIR={MPY_DIR}")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-# xtensawin (ESP32, ESP32-S2, ESP32-S3) where Espressif's gcc is not installed: Debian's LLVM 22, whose Xtensa backend is experimental.
+# xtensawin (ESP32, ESP32-S2, ESP32-S3), with Debian's LLVM 22, whose Xtensa backend is experimental.
 #
-# Its objects are not quite what MicroPython's linker knows from gcc, and three things bring them together:
-# - all C files become one assembly file, because mpy_ld tells constants of two files apart by their section's name alone;
+# Its objects are not quite what MicroPython's linker expects, and three things bring them together:
+# - all C files become one assembly file, because mpy_ld tells the constants of two files apart by their section's name alone, and
+#   silently takes the one's for the other's (those of gcc's objects too);
 # - literals.py moves what instructions load with l32r into one aligned section;
 # - relocations.py writes addends into the section, where mpy_ld looks for them.
 
