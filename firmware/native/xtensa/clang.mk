@@ -8,8 +8,8 @@
 
 LLVM ?= -22
 
-# The instructions that all three chips have. Without "loop" and "mac16", of which LLVM makes no use here and the S2 has none.
-FEATURES := windowed density nsa sext mul32
+# Instructions that all three chips have, as ESP-IDF's core-isa.h says for each. The S2 has no "loop" and no "mac16".
+FEATURES := windowed density nsa sext minmax mul16 mul32
 TARGET := --target=xtensa-none-elf $(FEATURES:%=-Xclang -target-feature -Xclang +%)
 comma := ,
 space := $(subst ,, )
