@@ -36,8 +36,8 @@ $(SRC_O) $(BUILD)/whole.s $(BUILD)/stand_in.s: xtensa/clang.mk
 $(BUILD)/whole.bc: $(SRC_O)
 	$(Q)llvm-link$(LLVM) -o $@ $^
 
-# Functions keep the -Os or -O2 that they were compiled with. A struct of up to 32 words is copied in place, not by a call of memcpy,
-# which a native module has not.
+# Functions keep the -Os or -O2 that they were compiled with. A struct of up to 32 words is copied in place, not by a call of
+# memcpy, which a native module has not.
 $(BUILD)/whole.s: $(BUILD)/whole.bc
 	$(Q)clang$(LLVM) $(TARGET) -O2 -mllvm -max-store-memcpy=32 -S -o $@ -x ir $<
 

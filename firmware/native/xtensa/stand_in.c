@@ -3,15 +3,17 @@
  *
  * Standard input is 32-bit words and bytes: first the module, its relocations already applied (the symbols module_text,
  * module_rodata and qstr_table say for which addresses): length and bytes of text and of rodata, the number of qstrs. Then calls:
- * the function's qstr (the module's own ones count from OWN_QSTRS on), the number of arguments, the arguments (see read_argument). KEEP in place of a qstr, a length and bytes keep
- * a file for later calls. The answer is RETURNED or RAISED, the value, and the contents of every ARG_BUFFER, in order. */
+ * the function's qstr (the module's own ones count from OWN_QSTRS on), the number of arguments, the arguments (see
+ * read_argument). KEEP in place of a qstr, a length and bytes keep a file for later calls. The answer is RETURNED or RAISED, the
+ * value, and the contents of every ARG_BUFFER, in order. */
 #include "py/nativeglue.h"
 #include "py/objfun.h"
 
 /* A value; length, bytes; length; file; file, piece; file, window. */
 enum { ARG_INT, ARG_BUFFER, ARG_ROOM, ARG_FILE, ARG_EXTENTS, ARG_STREAM };
 enum { RETURNED, RAISED };
-enum { KEEP = 0xFFFF, OWN_QSTRS = 256, MOST_QSTRS = 512, MOST_ARGUMENTS = 8, MOST_FILES = 64, TEXT_ROOM = 1 << 16, HEAP = 32 << 20 };
+enum { KEEP = 0xFFFF, OWN_QSTRS = 256, MOST_QSTRS = 512 };
+enum { MOST_ARGUMENTS = 8, MOST_FILES = 64, TEXT_ROOM = 1 << 16, HEAP = 32 << 20 };
 
 int read_some(int file, void *to, unsigned length);
 int write_some(int file, const void *from, unsigned length);
