@@ -31,24 +31,42 @@ command -v qemu-system-riscv32 >/dev/null || missing+=(qemu-system-misc)
 command -v bzip2 >/dev/null || missing+=(bzip2)
 command -v xz >/dev/null || missing+=(xz-utils)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-[ ${#missing[@]} -gt 0 ] || exit 0
 
-if ! command -v apt-get >/dev/null; then
-    echo "This system has no apt-get. Install what these Debian packages hold, then run make again: ${missing[*]}" >&2
-    exit 1
-fi
+# For xtensawin alone, and left out where apt has none: LLVM 22 came to Debian 12 with the security updates.
+wished=()
+command -v clang-22 >/dev/null || wished+=(clang-22)
+command -v llvm-mc-22 >/dev/null || wished+=(llvm-22)
+command -v xtensa-lx106-elf-ld >/dev/null || wished+=(binutils-xtensa-lx106)
+command -v qemu-xtensa >/dev/null || wished+=(qemu-user)
 
-as_root=()
-if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "Packages are missing. As root: apt-get install ${missing[*]}" >&2
+install() {
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "Packages are missing. As root: apt-get install $*" >&2
+            return 1
+        fi
+        as_root=(sudo)
+        # Asked for here, where the question can be seen: the steps below write to a log.
+        sudo -v
+    fi
+    DEBIAN_FRONTEND=noninteractive "$here/logged.sh" "$log" "Installing $* (a minute or two)" \
+        "${as_root[@]}" sh -c "apt-get update && apt-get install -y --no-install-recommends $*"
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "This system has no apt-get. Install what these Debian packages hold, then run make again: ${missing[*]}" >&2
         exit 1
     fi
-    as_root=(sudo)
-    # Asked for here, where the question can be seen: the steps below write to a log.
-    sudo -v
+    install "${missing[@]}"
 fi
 
-export DEBIAN_FRONTEND=noninteractive
-"$here/logged.sh" "$log" "Installing ${missing[*]} (a minute or two)" \
-    "${as_root[@]}" sh -c "apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+# Asked after the first installation, which fetches the package lists on a machine that never had any.
+known=()
+for package in "${wished[@]}"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+        known+=("$package")
+    fi
+done
+[ ${#known[@]} -eq 0 ] || install "${known[@]}" || echo "Without them, the native module for xtensawin is left out." >&2
