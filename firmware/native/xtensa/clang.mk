@@ -19,7 +19,7 @@ ASSEMBLE := llvm-mc$(LLVM) -triple=xtensa -filetype=obj -mattr=+$(subst $(space)
 NEWLIB ?= /usr/include/newlib
 LIBC_HEADERS := -nostdlibinc -isystem $(NEWLIB)
 # LLVM makes no position-independent code for Xtensa, and none is needed: mpy_ld reaches everything through its own table.
-UNKNOWN := -fpic -fno-tree-loop-distribute-patterns
+UNKNOWN := -fpic -fno-tree-loop-distribute-patterns -fno-schedule-insns
 CLANG = clang$(LLVM) $(TARGET) $(filter-out $(UNKNOWN),$(CFLAGS)) -ffreestanding $(LIBC_HEADERS)
 
 MODULE := $(BUILD)/linked.mpy
