@@ -193,17 +193,24 @@ class Wren:
 
 
 def _load_native():
-    """The module for this board: under the plain name or, where those of several architectures are, that of its own."""
-    found = False
     arch, version = architecture()
+    native, found = _import_native(arch)
+    if native is None:
+        raise Error(messages.no_native(arch, version, found))
+    return native
+
+
+def _import_native(arch):
+    """The module for this board, or None, and whether there was any. Where those of several are, it has its own's name."""
+    found = False
     for name in ("bitwren_native", "bitwren_native_" + arch):
         try:
             native = __import__(name)
             found = True
             if native.ABI == _ABI:
-                return native
+                return native, True
         except ImportError:
             pass
         except ValueError:  # incompatible .mpy file
             found = True
-    raise Error(messages.no_native(arch, version, found))
+    return None, found
