@@ -21,8 +21,8 @@ from test_native_hostile import (
     vocabularies,
 )
 from test_native_search import COPIES, EDGES, expected, make_codes, make_table
-from test_native_text import NO_PIECES, encoder_file, random_vocabulary, texts
 from test_native_text import EDGES as CODE_POINTS
+from test_native_text import NO_PIECES, encoder_file, random_vocabulary, texts
 
 from bitwren import lower
 from bitwren.hamming import WIDTHS

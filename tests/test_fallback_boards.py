@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from board_bundle import FIRMWARE, bundle_bytes, make_bundle, make_encoder, text_of, write_bundle
+from board_bundle import FIRMWARE
 from makers import random_encoder
-from test_natmod_unix import MICROPYTHON, MISUSES, PICO_FIRMWARE, RUN, TEXTS, Vectors, compare
-from test_pico_console import Board
-
-from bitwren.bundle import Bundle
-from bitwren_host.board_files import firmware_files
-from bitwren_host.emulator import EmulatedPico, pico_image
+from test_natmod_unix import MICROPYTHON, MISUSES, RUN, TEXTS, Vectors, compare
 
 needs_unix_port = pytest.mark.skipif(not MICROPYTHON.is_file(), reason="MicroPython's unix port is not built: make unix")
 engines = pytest.mark.parametrize("engine", ["viper", "python"])
