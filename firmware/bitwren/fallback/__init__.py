@@ -32,11 +32,12 @@ class Core:
 
     def __init__(self, loops):
         self._loops = loops
+        self._checked = []  # extents: checking them takes longer than reading a record
         self.name = loops.NAME
 
     def check(self, given, magic, every_section):
         """0 or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         demand(magic, 4)
         try:
             check.check(opened, magic, every_section)
@@ -46,7 +47,7 @@ class Core:
 
     def tokens(self, given, text, ids):
         """Number of tokens, as many as fit written to the array("H"), or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         try:
             return encoder.count_tokens(opened, check.Encoder(opened), _bytes(text), ids, len(ids))
         except Bad as error:
@@ -61,7 +62,7 @@ class Core:
         return self._run(given, text, out, work, False)
 
     def _run(self, given, text, out, work, to_code):
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         demand(work, self.ENCODE_WORK, 4)
         try:
             fields = check.Encoder(opened)
@@ -80,7 +81,7 @@ class Core:
 
     def search(self, given, code, k, hits):
         """Number of hits, pairs (distance, slot) of 32 bits each, or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         if natural(k) == 0:
             raise ValueError("k must be at least 1")
         demand(hits, 8 * k, 4)
@@ -93,7 +94,7 @@ class Core:
 
     def record(self, given, slot, out):
         """0, and where the record lies in the file, or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         natural(slot)
         demand(out, 8, 4)
         try:
@@ -104,7 +105,7 @@ class Core:
 
     def read(self, given, offset, buffer):
         """0 with the buffer filled, or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         length, done = len(buffer), 0
         if natural(offset) + length > opened.size:
             return source.READ
@@ -116,7 +117,7 @@ class Core:
 
     def crc32(self, given, offset, length):
         """The checksum or an error."""
-        opened = open_source(given)
+        opened = open_source(given, self._checked)
         try:
             return check.crc32(opened, natural(offset), natural(length))
         except Bad as error:

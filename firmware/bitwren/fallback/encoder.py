@@ -112,15 +112,15 @@ class Layer:
         """bias + weights . vector of the outputs from `first` on; returns how many."""
         count = min(self.outputs - first, _TILE)
         view = source.need(self.biases + 4 * first, 4 * count, 4 * count)
-        for index in range(count):
-            tile[index] = unpack_from("<i", view, source.at + 4 * index)[0]
-        inputs = self.inputs
-        at, ahead = self.weights + first * inputs, count * inputs
-        for index in range(count):
-            view = source.need(at, inputs, ahead)
-            loops.dot(tile, index, view, source.at, vector, inputs)
-            at += inputs
-            ahead -= inputs
+        for index, bias in enumerate(unpack_from("<{}i".format(count), view, source.at)):
+            tile[index] = bias
+        inputs, done = self.inputs, 0
+        while done < count:
+            at, ahead = self.weights + (first + done) * inputs, (count - done) * inputs
+            together = min(source.locate(at, inputs, ahead) // inputs, count - done)
+            view = source.view if together else source.need(at, inputs, ahead)
+            loops.dense(tile, done, max(together, 1), view, source.at, vector, inputs)
+            done += together or 1
         return count
 
     def hidden(self, source, first, count, tile, output):
@@ -146,12 +146,7 @@ def run_head(source, encoder, vector, loops, code):
         for first in range(0, layer.outputs, _TILE):
             count = layer.sums(source, first, vector, loops, tile)
             if output is None:
-                for octet in range(4):  # by bytes: a word would not be a small integer
-                    byte = 0
-                    for bit in range(8):
-                        if tile[8 * octet + bit] >= 0:
-                            byte |= 1 << bit
-                    pack_into("B", code, first // 8 + octet, byte)
+                pack_into("BBBB", code, first // 8, *loops.signs(tile))
             else:
                 layer.hidden(source, first, count, tile, output)
         vector = output

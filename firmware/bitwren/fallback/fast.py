@@ -36,24 +36,43 @@ def add_row(sums, view, at: int, size: int, bits: int, scale: int):
 def _products(weights: int, values: int, total: int, end: int) -> int:
     # Whoever comes first among the arguments lives in a register.
     while weights < end:
-        total += (
-            (ptr8(weights)[0] ^ 128) * ptr32(values)[0]  # noqa: F821
-            + (ptr8(weights)[1] ^ 128) * ptr32(values)[1]  # noqa: F821
-            + (ptr8(weights)[2] ^ 128) * ptr32(values)[2]  # noqa: F821
-            + (ptr8(weights)[3] ^ 128) * ptr32(values)[3]  # noqa: F821
-            - 128 * (ptr32(values)[0] + ptr32(values)[1] + ptr32(values)[2] + ptr32(values)[3])  # noqa: F821
-        )
+        total += (ptr8(weights)[0] ^ 128) * ptr32(values)[0]  # noqa: F821
+        total += (ptr8(weights)[1] ^ 128) * ptr32(values)[1]  # noqa: F821
+        total += (ptr8(weights)[2] ^ 128) * ptr32(values)[2]  # noqa: F821
+        total += (ptr8(weights)[3] ^ 128) * ptr32(values)[3]  # noqa: F821
         weights += 4
         values += 16
     return total
 
 
 @micropython.viper
-def dot(sums, index: int, view, at: int, vector, count: int):
-    """Add weights . vector to a sum, `count` int8 weights in `view` from `at` on. Wraps around as 32 bits do."""
+def dense(sums, first: int, count: int, view, at: int, vector, inputs: int):
+    """Add weights . vector to `count` sums, the int8 weights in `view` from `at` on. Wraps around as 32 bits do.
+
+    The weights' bytes XOR 128 are the weights + 128, which one subtraction takes back.
+    """
     to = ptr32(sums)  # noqa: F821
+    values = ptr32(vector)  # noqa: F821
     weights = int(ptr8(view)) + at  # noqa: F821
-    to[index] = to[index] + int(_products(weights, int(ptr32(vector)), 0, weights + count))  # noqa: F821
+    excess = 0
+    for place in range(inputs):
+        excess += values[place]
+    for index in range(first, first + count):
+        products = int(_products(weights, int(values), 0, weights + inputs))
+        to[index] = to[index] + products - 128 * excess
+        weights += inputs
+
+
+@micropython.viper
+def signs(sums):
+    """Which of 32 sums are not negative, as four bytes: a word would not be a small integer."""
+    values = ptr32(sums)  # noqa: F821
+    octets = bytearray(4)
+    to = ptr8(octets)  # noqa: F821
+    for index in range(32):
+        if not values[index] >> 31 & 1:
+            to[index >> 3] = to[index >> 3] | 1 << (index & 7)
+    return octets
 
 
 def prepare(code, bits):

@@ -26,24 +26,35 @@ def add_row(sums, view, at, size, bits, scale):
             place += 1
 
 
-def dot(sums, index, view, at, vector, count):
-    """Add weights . vector to a sum, `count` int8 weights in `view` from `at` on. Wraps around as 32 bits do.
+def dense(sums, first, count, view, at, vector, inputs):
+    """Add weights . vector to `count` sums, the int8 weights in `view` from `at` on. Wraps around as 32 bits do.
 
     The weights' bytes XOR 128 are the weights + 128, which one subtraction at the end takes back.
     """
-    total = 0
-    for place in range(0, count, 4):
-        here = at + place
-        total += (
-            (view[here] ^ 128) * vector[place]
-            + (view[here + 1] ^ 128) * vector[place + 1]
-            + (view[here + 2] ^ 128) * vector[place + 2]
-            + (view[here + 3] ^ 128) * vector[place + 3]
-        )
-    total += sums[index] - 128 * sum(vector)
-    if not -0x80000000 <= total <= 0x7FFFFFFF:
-        total = (total + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-    sums[index] = total
+    excess = 128 * sum(vector)
+    for index in range(first, first + count):
+        total = sums[index] - excess
+        for place in range(0, inputs, 4):
+            here = at + place
+            total += (
+                (view[here] ^ 128) * vector[place]
+                + (view[here + 1] ^ 128) * vector[place + 1]
+                + (view[here + 2] ^ 128) * vector[place + 2]
+                + (view[here + 3] ^ 128) * vector[place + 3]
+            )
+        if not -0x80000000 <= total <= 0x7FFFFFFF:
+            total = (total + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        sums[index] = total
+        at += inputs
+
+
+def signs(sums):
+    """Which of 32 sums are not negative, as four bytes: a word would not be a small integer."""
+    octets = bytearray(4)
+    for index, value in enumerate(sums):
+        if value >= 0:
+            octets[index >> 3] |= 1 << (index & 7)
+    return octets
 
 
 def prepare(code, bits):

@@ -22,15 +22,36 @@ class Bad(Exception):
     """Trouble with a file; its argument is the error code."""
 
 
-def open_source(given):
-    """A source from what bitwren_native takes: a buffer, (extents, size) or (read, window, size)."""
+def open_source(given, checked=None):
+    """A source from what bitwren_native takes: a buffer, (extents, size) or (read, window, size).
+
+    :param checked: list of extents that need no check any more; those that are found good are added.
+    """
     if not isinstance(given, tuple):
         return _Memory(given)
     if len(given) == 2:
-        return _Extents(*given)
+        extents, size = given
+        if checked is None or not any(extents is known for known in checked):
+            _check_extents(extents)
+            if checked is not None:
+                checked[:-1] = []  # a bundle has two files
+                checked.append(extents)
+        return _Extents(extents, size)
     if len(given) == 3:
         return _Stream(*given)
     raise TypeError("source: buffer, (extents, size) or (read, window, size)")
+
+
+def _check_extents(extents):
+    """A stray address would crash the board."""
+    before = -1
+    for index in range(0, len(extents), 2):
+        begin = extents[index]
+        if (begin | extents[index + 1]) & 3 or (begin <= before if index else begin):
+            raise ValueError("extents not ascending from 0 in multiples of 4")
+        before = begin
+    if before < 0:
+        raise ValueError("no extents")
 
 
 class _Source:
@@ -79,34 +100,36 @@ class _Extents(_Source):
         from uctypes import bytearray_at
 
         self._bytearray_at, self._extents, self.size = bytearray_at, extents, natural(size)
-        self._count = len(extents) // 2
         self._begin = self._end = 0  # of the piece in view
-        before = -1
-        for index in range(self._count):
-            begin, address = extents[2 * index], extents[2 * index + 1]
-            if (begin | address) & 3 or (begin <= before if index else begin):
-                raise ValueError("extents not ascending from 0 in multiples of 4")
-            before = begin
-        if not self._count:
-            raise ValueError("no extents")
+        self._other = 0, 0, None  # and the piece before it: a vocabulary is read in two places by turns
+
+    def need(self, offset, length, ahead=0):
+        if self._begin <= offset and offset + length <= self._end:
+            self.at = offset - self._begin
+            return self.view
+        return _Source.need(self, offset, length, ahead)
 
     def locate(self, offset, length, ahead):
         if not self._begin <= offset < self._end:
-            self._move(offset)
+            other = self._other
+            self._other = self._begin, self._end, self.view
+            self._begin, self._end, self.view = other
+            if not self._begin <= offset < self._end:
+                self._move(offset)
         self.at = offset - self._begin
         return self._end - offset
 
     def _move(self, offset):
-        extents, low, high = self._extents, 0, self._count
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if extents[2 * middle] <= offset:
-                low = middle
-            else:
-                high = middle
-        self._begin = extents[2 * low]
-        self._end = extents[2 * low + 2] if low + 1 < self._count else self.size
-        self.view = memoryview(self._bytearray_at(extents[2 * low + 1], self._end - self._begin))
+        extents = self._extents
+        count = len(extents) >> 1
+        index = offset * count // self.size  # nearly: pieces are about a block each
+        while extents[2 * index] > offset:
+            index -= 1
+        while index + 1 < count and extents[2 * index + 2] <= offset:
+            index += 1
+        self._begin = extents[2 * index]
+        self._end = extents[2 * index + 2] if index + 1 < count else self.size
+        self.view = memoryview(self._bytearray_at(extents[2 * index + 1], self._end - self._begin))
 
 
 class _Stream(_Source):
