@@ -132,13 +132,13 @@ def test_ladder(tmp_path: Path, bundle: Bundle, arch: str, auto: str) -> None:
 def test_emulated_pico(bundle: Bundle) -> None:
     """A simulated second takes twenty, so viper answers the console, in mapped flash, and plain Python one query of a stream."""
     image = pico_image(board_files("armv6m", bundle))
-    query = text_of(bundle, 17)
+    query = "two words"
     with EmulatedPico(PICO_FIRMWARE, image, boot_timeout=60) as pico:
         board = Board(pico.port)
         try:
             banner = board.read_until("Type a question.")
             assert banner[-2] == f"bitwren: slow, since viper does it; {WANTED.format('armv6m')}"
-            for asked in (query, QUERIES[1]):
+            for asked in (query, "né 漢", "..."):
                 assert board.ask({"query": asked, "k": 4}) == bundle.answer(asked, 4)
             assert board.ask({"cmd": "info"})["native"] == "viper"
             script = asking([query], ("python",), ("file",))
