@@ -69,6 +69,8 @@ class Sink:
 class StandIn:
     """Answers every query with itself, backwards."""
 
+    notice = None
+
     def __init__(self, package: ModuleType) -> None:
         self._package = package
 
@@ -547,14 +549,20 @@ def test_table_of_another_encoder(board: Path) -> None:
         (b"M\x05\x0b\x1f", "and the one that is here is for another board or version"),  # an older .mpy
     ],
 )
-def test_native_module_missing_or_of_another_board(board: Path, header: bytes | None, trouble: str) -> None:
+def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, header: bytes | None, trouble: str) -> None:
     path = board / "lib" / "bitwren_native.mpy"
     if header:
         path.write_bytes(header + path.read_bytes()[4:])
     else:
         path.unlink()
-    wanted = "bitwren: this board needs bitwren_native.mpy for x64 (.mpy version 6.3), "
-    assert run(board).startswith(f"{wanted}{trouble}: copy it to /lib (bitwren deploy does)\n")
+    wanted = f"this board needs bitwren_native.mpy for x64 (.mpy version 6.3), {trouble}: copy it to /lib (bitwren deploy does)"
+    said = run(board, typed=b'{"query": "abc"}\n{"cmd": "info"}\n').splitlines()
+    assert said[1:3] == [f"bitwren: slow, since viper does it; {wanted}", "Type a question. Ctrl-C gives the REPL."]
+    answer, info = (json.loads(line) for line in said if line.startswith("{"))
+    assert answer == bundle.answer("abc", 3)
+    assert info["native"] == "viper"
+    insist = "import bitwren\ntry:\n    bitwren.open('faq', engine='native')\nexcept bitwren.Error as e: print(e)"
+    assert run(board, insist) == wanted + "\n"
 
 
 @needs_unix_port

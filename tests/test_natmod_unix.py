@@ -149,7 +149,7 @@ class Vectors:
     def __init__(self, bits: int, count: int, encoder: Encoder, texts: list[str]) -> None:
         random = np.random.default_rng(bits)
         codes = random.integers(0, 1 << 32, (count, bits // 32), dtype=np.uint64).astype(np.uint32)
-        codes[count // 2 :] = codes[random.integers(0, 5, count - count // 2)]
+        codes[count // 2 :] = codes[random.integers(0, min(5, count), count - count // 2)]
         records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
         self.encoder, self.texts = encoder, texts
         self.table = Table(codes, records, random.random(count) < 0.9, bytes(16))

@@ -18,6 +18,7 @@ from .messages import Error
 from .storage import File
 
 DEFAULT_K = 3
+ENGINES = ("auto", "native", "viper", "python")
 _ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
@@ -37,12 +38,13 @@ class Hits(list):
     confident = True
 
 
-def open(path, *, storage="auto"):
+def open(path, *, storage="auto", engine="auto"):
     """Open a bundle: a directory with encoder.bwe and table.bwt.
 
     :param storage: "mapped", "ram" or "file" insists on one way of reading; "auto" takes the best there is.
+    :param engine: "native", "viper" or "python" insists on one way of computing; "auto" takes the fastest there is.
     """
-    return Wren(path, storage)
+    return Wren(path, storage, engine)
 
 
 def architecture():
@@ -55,12 +57,13 @@ def architecture():
 
 
 class Wren:
-    """An open bundle."""
+    """An open bundle. `notice` is a sentence about what slows it down, or None."""
 
-    def __init__(self, path, storage="auto"):
+    def __init__(self, path, storage="auto", engine="auto"):
         gc.collect()
         before = gc.mem_alloc()
-        self._native = native = _load_native()
+        self._native, self._engine, self.notice = _load_core(engine)
+        native = self._native
         self.path = path.rstrip("/") or path
         self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage)
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
@@ -120,7 +123,7 @@ class Wren:
                 ("encoder", self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
-                ("native", architecture()[0]),
+                ("native", self._engine),
                 ("ram", self._ram),
             )
         )
@@ -192,12 +195,25 @@ class Wren:
         return live
 
 
-def _load_native():
+def _load_core(engine):
+    """The core that computes, its name, and the sentence for one that is not native; all give the same results."""
+    if engine not in ENGINES:
+        raise Error(messages.unknown_engine(engine))
     arch, version = architecture()
-    native, found = _import_native(arch)
-    if native is None:
-        raise Error(messages.no_native(arch, version, found))
-    return native
+    found = False
+    if engine == "auto" or engine == "native":
+        native, found = _import_native(arch)
+        if native is not None:
+            return native, arch, None
+        if engine == "native":
+            raise Error(messages.no_native(arch, version, found))
+    from . import fallback  # not before it is needed: it takes RAM
+
+    core = None if engine == "python" else fallback.core("viper")
+    if core is None and engine == "viper":
+        raise Error(messages.no_viper())
+    core = core or fallback.core("python")
+    return core, core.name, messages.slow(core.name, arch, version, found) if engine == "auto" else None
 
 
 def _import_native(arch):

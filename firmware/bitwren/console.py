@@ -168,6 +168,8 @@ class Console:
                 info["name"], info["documents"], info["bits"], info["encoder"], storage["encoder"], storage["table"]
             )
         )
+        if self._wren.notice:
+            self._sink.write("bitwren: {}\n".format(self._wren.notice))
         self._sink.write("Type a question. Ctrl-C gives the REPL.\n")
 
     def _person(self, line, too_long):

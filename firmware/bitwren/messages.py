@@ -65,8 +65,25 @@ def unknown_storage(kind):
     return 'storage is "{}" but must be "auto", "mapped", "ram" or "file"'.format(kind)
 
 
+def unknown_engine(name):
+    """A way of computing that does not exist."""
+    return 'engine is "{}" but must be "auto", "native", "viper" or "python"'.format(name)
+
+
+def no_viper():
+    """Viper code does not run here."""
+    return 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
+
+
 def no_native(arch, version, found):
     """No native module for this board; found: there is one, for another."""
+    if arch == "none":
+        return "this MicroPython loads no native modules: use a firmware that does"
     wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
     trouble = "the one that is here is for another board or version" if found else "none is here"
     return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
+
+
+def slow(engine, arch, version, found):
+    """The native module is not what computes."""
+    return "slow, since {} does it; {}".format(engine, no_native(arch, version, found))

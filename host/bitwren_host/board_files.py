@@ -51,14 +51,16 @@ def firmware_files(arch: str) -> dict[str, bytes]:
         path = PurePosixPath("lib") / source.relative_to(firmware).as_posix()
         if compiler.is_file():
             # Compiling on the chip takes a third of a second at every start, and RAM.
-            files[str(path.with_suffix(".mpy"))] = _compile(compiler, source, path.name)
+            files[str(path.with_suffix(".mpy"))] = _compile(compiler, source, path.name, arch)
         else:
             files[str(path)] = read_file(source)
     return files
 
 
-def _compile(compiler: Path, source: Path, name: str) -> bytes:
-    done = subprocess.run([compiler, "-s", name, "-o", "-", source], capture_output=True, check=False)
+def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
+    # The architecture matters to viper code alone: a file without any runs everywhere.
+    command = [str(compiler), f"-march={arch}", "-s", name, "-o", "-", str(source)]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise BitwrenError(f"{source} does not compile: {done.stderr.decode('utf-8', 'replace').strip()}")
     return done.stdout

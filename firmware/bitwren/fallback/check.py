@@ -1,0 +1,123 @@
+"""Is this file whole, and are its fields in their ranges? Checksums, sections and the fields of page 0."""
+
+from binascii import crc32 as _crc32
+from struct import unpack_from
+
+from .source import ARGUMENT, CHECKSUM, FORMAT, MAGIC, READ, VERSION, Bad
+
+PAGE, LANES = 4096, 32
+FOLD_AT = 320
+_VERSION, _MAX_SECTIONS = 1, 16
+_CRC_AT, _ENTRIES_AT, _FIELDS_AT = 12, 32, 288
+_WIDTHS = (64, 128, 256, 512)
+_MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
+
+
+class Encoder:
+    """The fields of an encoder file, in their ranges."""
+
+    def __init__(self, source):
+        count = _open_page(source, b"BWE1")
+        view = source.need(_FIELDS_AT, 16)
+        self.dims, self.row_bits, self.pieces, self.gain, self.bits, self.layers = unpack_from("<HHIIHH", view, source.at)
+        if (
+            self.dims % 32
+            or not 32 <= self.dims <= 512
+            or self.row_bits not in (2, 4, 8)
+            or self.pieces > 0xFFFF
+            or not _MIN_GAIN <= self.gain <= _MAX_GAIN
+            or self.bits not in _WIDTHS
+            or not 1 <= self.layers <= 8
+        ):
+            raise Bad(FORMAT)
+        self.vocabulary, self.vocabulary_size = _find_section(source, count, b"VOCB")
+        self.rows, rows_size = _find_section(source, count, b"ROWS")
+        self.scales, scales_size = _find_section(source, count, b"SCAL")
+        self.head, self.head_size = _find_section(source, count, b"HEAD")
+        self.row_size = self.dims // 8 * self.row_bits
+        if rows_size != self.pieces * self.row_size or scales_size != self.pieces:
+            raise Bad(FORMAT)
+
+
+class Table:
+    """The fields of a table file, in their ranges; layout 0 is the only one that is known here."""
+
+    def __init__(self, source):
+        count = _open_page(source, b"BWT1")
+        self.count, self.bits, layout = unpack_from("<IHB", source.need(_FIELDS_AT, 32), source.at)
+        if not 1 <= self.count <= 0x3FFFFF or self.bits not in _WIDTHS or layout:
+            raise Bad(FORMAT)
+        self.codes, codes_size = _find_section(source, count, b"CODE")
+        self.live, live_size = _find_section(source, count, b"LIVE")
+        self.offsets, offsets_size = _find_section(source, count, b"OFFS")
+        self.documents, self.documents_size = _find_section(source, count, b"DOCS")
+        self.blocks = (self.count + LANES - 1) // LANES
+        agree = codes_size == 4 * self.bits * self.blocks and live_size == 4 * self.blocks
+        if not agree or offsets_size != 4 * (self.count + 1):
+            raise Bad(FORMAT)
+
+    def record(self, source, slot):
+        """Where a slot's record lies in the file: offset and length."""
+        if slot >= self.count:
+            raise Bad(ARGUMENT)
+        begin, end = unpack_from("<II", source.need(self.offsets + 4 * slot, 8), source.at)
+        if end - begin < 4 or end > self.documents_size:
+            raise Bad(FORMAT)
+        return self.documents + begin, end - begin
+
+
+def check(source, magic, every_section):
+    """Refuse a file whose page 0, or one of whose sections, is not what it should be."""
+    count = _open_page(source, magic)
+    size, wanted = unpack_from("<II", source.need(8, 8), source.at)
+    crc = _crc32(bytes(4), crc32(source, 0, _CRC_AT))
+    if crc32(source, _CRC_AT + 4, PAGE - _CRC_AT - 4, crc) != wanted:
+        raise Bad(CHECKSUM)
+    if size != source.size or size % PAGE:
+        raise Bad(READ if size > source.size else FORMAT)
+    for index in range(count):
+        _, offset, length, wanted = _section(source, index)
+        if every_section and crc32(source, offset, length) != wanted:
+            raise Bad(CHECKSUM)
+
+
+def crc32(source, offset, length, crc=0):
+    """The checksum of a range, continued from another."""
+    if offset + length > source.size:
+        raise Bad(READ)
+    while length:
+        here = min(source.locate(offset, 1, length), length)
+        crc = _crc32(source.view[source.at : source.at + here], crc)
+        offset += here
+        length -= here
+    return crc
+
+
+def _open_page(source, magic):
+    """The number of sections of a file of the wanted kind."""
+    found, version, count = unpack_from("<4sHH", source.need(0, 8), source.at)
+    if source.size < PAGE:
+        raise Bad(READ)
+    if found != magic:
+        raise Bad(MAGIC)
+    if version != _VERSION:
+        raise Bad(VERSION)
+    if count > _MAX_SECTIONS:
+        raise Bad(FORMAT)
+    return count
+
+
+def _section(source, index):
+    """A section's tag, offset, length and checksum."""
+    entry = unpack_from("<4sIII", source.need(_ENTRIES_AT + 16 * index, 16), source.at)
+    if entry[1] % PAGE or entry[1] < PAGE or entry[1] + entry[2] > source.size:
+        raise Bad(FORMAT)
+    return entry
+
+
+def _find_section(source, count, wanted):
+    for index in range(count):
+        tag, offset, length, _ = _section(source, index)
+        if tag == wanted:
+            return offset, length
+    raise Bad(FORMAT)
