@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from board_bundle import FIRMWARE
-from native import ENCODE_WORK, MAX_TEXT, READ, CoreError, NativeCore, Source
+from native import ENCODE_WORK, MAX_TEXT, READ, SEARCH_WORK, CoreError, NativeCore, Source
 from numpy.typing import NDArray
 
 KEPT = 0x5A
@@ -133,7 +133,7 @@ class FallbackCore:
     def search(self, source: Source, code: NDArray[np.uint32], k: int) -> list[tuple[int, int]]:
         self.open_table(source)
         hits = array("I", bytes(8 * k))
-        count = self._call(self.core.search, source, code.astype("<u4").tobytes(), k, hits)
+        count = self._call(self.core.search, source, code.astype("<u4").tobytes(), k, hits, bytearray(SEARCH_WORK))
         return [(hits[2 * index], hits[2 * index + 1]) for index in range(count)]
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:

@@ -56,7 +56,7 @@ def test_unix_port(tmp_path: Path, engine: str, bits: int, dims: int, row_bits: 
 def test_misuse_raises_as_the_native_module_does(tmp_path: Path, engine: str) -> None:
     *lines, constants = run(tmp_path, with_fallback(MISUSES, engine)).splitlines()
     found = dict(line.split(" = ") for line in lines)
-    assert constants == "1 4096 4096 512"
+    assert constants == "2 4096 4100 4096 512"
     assert {name: result for name, result in found.items() if result != "ValueError"} == {
         "no source": "TypeError",
         "source of one": "TypeError",
@@ -65,7 +65,7 @@ def test_misuse_raises_as_the_native_module_does(tmp_path: Path, engine: str) ->
         "not a file": "-2",
         "past the end": "-1",
     }
-    assert len(found) == 18
+    assert len(found) == 20
 
 
 # --- The whole package, the native module left out -------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_the_base_encoder(machine: Machine) -> None:
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
 def test_searches(module: Module, machine: Machine, bits: int) -> None:
     """Few documents and many, copies and ties, deleted ones, the nearest and the farthest distance, every k."""
-    work = [WORK] if "SEARCH_WORK" in module.qstrs else []
+    work = [WORK]
     random = np.random.default_rng(bits)
     wanted: list[list[tuple[int, int]]] = []
     for count in (1, 31, 32, 33, 65, 1025):
