@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import SEARCH_WORK
+from makers import random_encoder
+from native import ENCODE_WORK, SEARCH_WORK
 from test_native_search import COPIES, EDGES, expected, make_codes, make_table
 
+from bitwren import lower
 from bitwren.errors import BitwrenError
 from bitwren.hamming import WIDTHS
 from bitwren_host.bench import program
@@ -91,3 +93,18 @@ def test_many_equal_at_the_edge(machine: Machine) -> None:
     live = random.random(700) < 0.9
     for k in (10, 64, 65, 300, 640):
         assert search(machine, make_table(codes, live), query.tobytes(), k) == expected(query, codes, k, live)
+
+
+@pytest.mark.parametrize(
+    ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
+)
+def test_codes_equal_the_reference(machine: Machine, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
+    """The head multiplies in another way on each chip."""
+    encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden)
+    data = lower.write(encoder)
+    for text in ("", "the light blinks twice", "Éire, straße 42", "tonight " * 20):
+        machine.clear()
+        raw, code, work = text.encode(), machine.place(bytes(bits // 8)), machine.place(bytes(ENCODE_WORK))
+        job = machine.job(machine.place(data), len(data), machine.place(raw), len(raw), code, work)
+        assert machine.call("bench_encode", job).result == len(encoder.tokens(text))
+        assert machine.read(code, bits // 8) == encoder.encode([text])[0].tobytes()

@@ -45,8 +45,52 @@ static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t ind
 /* Four int8 values, in whatever memory they lie. */
 typedef uint32_t __attribute__((may_alias)) four_values;
 
-/* Products of int8 pairs, four pairs a step: Cortex-M0+ takes 6 instructions a pair so, and 8 with loads of single bytes.
- * At most 512 * 2^14, far from overflowing. */
+/* Products of int8 pairs, four pairs a step, in the way that takes a chip the fewest instructions. At most 512 * 2^14, far
+ * from overflowing. */
+#if defined(__ARM_FEATURE_DSP)
+
+/* Values 0 and 2, or 1 and 3, as int16; and two products at once: 3.1 instructions a product in all instead of 4.8. */
+static inline uint32_t even(uint32_t four) {
+    uint32_t two;
+    __asm__("sxtb16 %0, %1" : "=r"(two) : "r"(four));
+    return two;
+}
+
+static inline uint32_t odd(uint32_t four) {
+    uint32_t two;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(two) : "r"(four));
+    return two;
+}
+
+static inline int32_t add_products(uint32_t a, uint32_t b, int32_t sum) {
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
+    int32_t sum = 0;
+    for (const four_values *end = input + count / 4; input < end; input++) {
+        uint32_t w = *weights++, x = *input;
+        sum = add_products(even(w), even(x), add_products(odd(w), odd(x), sum));
+    }
+    return sum;
+}
+
+#elif defined(__riscv)
+
+/* A load extends the sign of a byte; in a register it would take two shifts: 5.4 instructions a product instead of 8.4. */
+static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
+    const int8_t *w = (const int8_t *)weights, *x = (const int8_t *)input;
+    int32_t sum = 0;
+    for (const int8_t *end = x + count; x < end; x += 4, w += 4) {
+        sum += w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3];
+    }
+    return sum;
+}
+
+#else
+
+/* Cortex-M0+ takes 6 instructions a pair so, and 8 with loads of single bytes. */
 static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
     int32_t sum = 0;
     for (const four_values *end = input + count / 4; input < end; input++) {
@@ -56,6 +100,8 @@ static int32_t dot(const four_values *weights, const four_values *input, uint32_
     }
     return sum;
 }
+
+#endif
 
 /* bias + weights . input of the outputs from `first` on. Unsigned additions: a hostile bias may overflow. */
 static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *input, uint32_t first, uint32_t count,
