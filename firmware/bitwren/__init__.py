@@ -22,7 +22,7 @@ _ABI = 1  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_FLAT, _HAS_TEXT = 0, 1  # layout and flag of a table
+_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 
@@ -63,7 +63,7 @@ class Wren:
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
         _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
-        if layout != _FLAT:
+        if layout > _RESIDUAL:
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)

@@ -81,6 +81,8 @@ typedef struct bw_table {
     uint32_t count, bits, layout, flags, threshold;
     uint8_t identity[16];
     bw_section codes, live, offsets, documents;
+    uint32_t lanes, weight_planes; /* layout 1 (residual): documents of a block, planes that each has for its weights */
+    bw_section pivots;
 } bw_table;
 
 int bw_open_table(bw_source *source, bw_table *table);
@@ -89,6 +91,10 @@ typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
 
 /* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
 int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits);
+
+/* The same with at most about `effort` percent (1 to 100) of the codes' bytes read, as soon as k hits are found: then not
+ * exact below 100. A flat table is always searched exactly. */
+int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits);
 
 /* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);

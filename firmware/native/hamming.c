@@ -146,13 +146,10 @@ static int read_live(bw_source *source, const bw_table *table, uint32_t first, u
     return BW_OK;
 }
 
-int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits) {
+static int search_flat(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits) {
     uint32_t live[BW_LANES];
     uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES, block_bytes = 4 * table->bits;
     search search;
-    if (k == 0) {
-        return BW_ERR_ARGUMENT;
-    }
     search.source = source;
     search.code = code;
     search.bits = table->bits;
@@ -178,4 +175,16 @@ int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, ui
         }
     }
     return (int)search.found;
+}
+
+int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits) {
+    if (k == 0 || effort == 0) {
+        return BW_ERR_ARGUMENT;
+    }
+    return table->layout == BW_RESIDUAL ? bw_search_residual(source, table, code, k, effort, hits)
+                                        : search_flat(source, table, code, k, hits);
+}
+
+int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits) {
+    return bw_search_effort(source, table, code, k, 100, hits);
 }

@@ -32,10 +32,12 @@ def order(codes: Codes, lanes: int) -> Order:
     free = np.ones(count, dtype=bool)
     left, left_codes = np.arange(count), _wide(codes)
     done: list[Order] = []
-    for seed in seeds:
-        if not free[seed]:
+    at = 0
+    while len(left):
+        if not free[seeds[at]]:
+            at += 1
             continue
-        centre = codes[seed]
+        centre = codes[seeds[at]]  # and again where the block that it began moved away from it
         for _ in range(RECENTRES):
             near = _nearest(centre, left_codes, lanes)
             ones = bits[left[near]].sum(axis=0)

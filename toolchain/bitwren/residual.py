@@ -1,7 +1,7 @@
 """The residual layout: blocks of like documents, each stored as its difference from the block's majority code.
 
-docs/format.md specifies the bytes, docs/performance.md has the mathematics and what it saves. ``scan`` in
-``residual_scan.py`` is the reference of the search.
+docs/format.md specifies the bytes, docs/performance.md has the mathematics and what it saves; ``residual_scan.py`` is the
+reference of the search.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import FormatError
 from .hamming import Codes, pack_bits, unpack_bits
 
 LANES = 64
@@ -26,7 +27,7 @@ _BATCH = 512
 class Blocks:
     """A table's codes in the residual layout, as two arrays of uint32 words.
 
-    :ivar pivots: [blocks, W + 1]: the majority code, then the weights' minimum, maximum and mean, 10 bits each.
+    :ivar pivots: [blocks, 1 + W]: the weights' minimum, maximum and mean, 10 bits each, then the majority code.
     :ivar bodies: [blocks, W + (weight_planes + 32 W) lanes / 32]: mask of the uneven planes, weight planes, residual planes.
     :ivar weight_planes: planes that every block has for its weights, of which it uses bitlength(maximum - minimum).
     """
@@ -55,7 +56,7 @@ def encode(codes: Codes, lanes: int = LANES) -> Blocks:
 
 
 def _spans(pivots: Codes) -> Codes:
-    return (pivots[:, -1] >> _FIELD & _MASK) - (pivots[:, -1] & _MASK)
+    return (pivots[:, 0] >> _FIELD & _MASK) - (pivots[:, 0] & _MASK)
 
 
 def _encode(codes: Codes, lanes: int) -> tuple[Codes, Codes, NDArray[np.uint16], Codes]:
@@ -73,17 +74,17 @@ def _encode(codes: Codes, lanes: int) -> tuple[Codes, Codes, NDArray[np.uint16],
     weights = residual.sum(axis=2).astype(np.uint16)
     least = np.where(there, weights, width).min(axis=1).astype(np.uint32)
     most, mean = weights.max(axis=1).astype(np.uint32), (weights.sum(axis=1) // sizes[:, 0]).astype(np.uint32)
-    statistics = least | most << _FIELD | mean << 2 * _FIELD
+    packed = least | most << _FIELD | mean << 2 * _FIELD
     above = np.where(there, weights - least[:, None], 0).astype(np.uint16)
     planes = pack_bits(residual.transpose(0, 2, 1).reshape(-1, 32)).reshape(blocks, -1)
-    return np.concatenate([pack_bits(majority), statistics[:, None]], axis=1), pack_bits(uneven), above, planes
+    return np.concatenate([packed[:, None], pack_bits(majority)], axis=1), pack_bits(uneven), above, planes
 
 
 def decode(blocks: Blocks, count: int) -> Codes:
     """The inverse of :func:`encode` for the first ``count`` documents: uint32 [count, W]."""
     width, start = 32 * blocks.words, blocks.words + blocks.weight_planes * blocks.lanes // 32
     planes = unpack_bits(blocks.bodies[:, start:].reshape(-1, 1)).reshape(len(blocks.bodies), width, blocks.lanes)
-    pivots = np.repeat(blocks.pivots[:, :-1], blocks.lanes, axis=0)[:count]
+    pivots = np.repeat(blocks.pivots[:, 1:], blocks.lanes, axis=0)[:count]
     return pack_bits(planes.transpose(0, 2, 1).reshape(-1, width)[:count]) ^ pivots
 
 
@@ -94,12 +95,23 @@ def stride(bits: int, lanes: int, weight_planes: int) -> int:
 
 def statistics(blocks: Blocks) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Each block's smallest, largest and mean weight."""
-    packed = blocks.pivots[:, -1].astype(np.int64)
+    packed = blocks.pivots[:, 0].astype(np.int64)
     return packed & _MASK, packed >> _FIELD & _MASK, packed >> 2 * _FIELD & _MASK
 
 
-def consistent(blocks: Blocks, count: int) -> bool:
-    """Whether the weights are those of the residual planes: what a reader may be strict about and a chip need not."""
-    fresh = encode(decode(blocks, count), blocks.lanes)
-    same = fresh.weight_planes == blocks.weight_planes
-    return same and np.array_equal(fresh.pivots, blocks.pivots) and np.array_equal(fresh.bodies, blocks.bodies)
+def pack(blocks: Blocks) -> dict[str, bytes]:
+    """The sections ``PIVT`` and ``CODE``."""
+    return {"PIVT": blocks.pivots.astype("<u4").tobytes(), "CODE": blocks.bodies.astype("<u4").tobytes()}
+
+
+def unpack(pivots: bytes, code: bytes, count: int, bits: int, lanes: int, weight_planes: int, name: str) -> Blocks:
+    """The inverse of :func:`pack`.
+
+    :raises FormatError: when the sections' sizes contradict the fields.
+    """
+    known = lanes in LANE_CHOICES and weight_planes <= bits.bit_length()
+    number = -(-count // lanes) if known else 0
+    if not known or len(pivots) != number * (bits // 8 + 4) or len(code) != number * stride(bits, lanes, weight_planes):
+        raise FormatError(f"{name} is damaged: its blocks do not fit its number of documents")
+    rows = np.frombuffer(pivots, "<u4").reshape(number, -1), np.frombuffer(code, "<u4").reshape(number, -1)
+    return Blocks(*rows, lanes, weight_planes)

@@ -38,33 +38,38 @@ class Scan:
         self.least, self.most, self.mean = statistics(blocks)
         self.live = np.zeros((len(blocks.pivots), blocks.lanes), dtype=bool)
         self.live.reshape(-1)[: len(live)] = live
-        self.pivots = np.ascontiguousarray(blocks.pivots[:, :-1])
+        self.count = len(live)
+        self.pivots = np.ascontiguousarray(blocks.pivots[:, 1:])
 
     def search(self, query: Codes, k: int, effort: int = 100) -> Found:
         """The k nearest live documents; below an effort of 100 blocks are visited until that share of the bytes is spent."""
         blocks, width = self.blocks, 32 * self.blocks.words
         count, plane = len(blocks.pivots), blocks.lanes // 8
         record = 4 * blocks.pivots.shape[1]
-        budget = count * blocks.lanes * width // 8 * effort // 100
+        halved = int(width == 512)
         fetched = again = 0
         hits: list[tuple[int, int]] = []
-        wanted = min(k, int(self.live.sum()))
+        wanted = min(k, self.count)
         for first in range(0, count, BATCH):
             apart = distances(query, self.pivots[first : first + BATCH])
             fetched += len(apart) * record
-            keys = np.minimum(apart >> (width == 512), CLIPPED)
-            for block in first + np.argsort(keys, kind="stable"):
-                limit = hits[-1][0] if len(hits) >= k else width
-                if effort < 100 and fetched >= budget and len(hits) >= wanted:
-                    return Found(hits, fetched - again, fetched)
-                again, fetched = again + record, fetched + record
-                away = int(apart[block - first])
-                if max(away - self.most[block], self.least[block] - away) > limit or not self.live[block].any():
+            keys = np.minimum(apart >> halved, CLIPPED)
+            enough = allowance((first + len(apart)) * blocks.lanes * width // 8, effort)  # each batch has its share
+            for index in np.argsort(keys, kind="stable"):
+                if enough is not None and fetched >= enough and len(hits) == wanted:
+                    break
+                block, away, key = first + int(index), int(apart[index]), int(keys[index])
+                limit = hits[-1][0] if len(hits) == wanted else width
+                again, fetched = again + 4, fetched + 4  # the statistics, which the pass over the pivots has read too
+                most_away = width if key == CLIPPED else (key << halved) + halved
+                too_far = (key << halved) > self.most[block] + limit or self.least[block] > most_away + limit
+                if too_far or not self.live[block].any():
                     continue
-                lanes, planes = self._visit(int(block), query, away, limit)
+                again, fetched = again + record - 4, fetched + record - 4
+                lanes, planes = self._visit(block, query, away, limit)
                 spread = int(self.most[block] - self.least[block]).bit_length()
                 fetched += width // 8 + (spread + planes) * plane
-                hits = sorted(hits + [(distance, int(block) * blocks.lanes + lane) for distance, lane in lanes])[:k]
+                hits = sorted(hits + [(distance, block * blocks.lanes + lane) for distance, lane in lanes])[:k]
         return Found(hits, fetched - again, fetched)
 
     def _visit(self, block: int, query: Codes, away: int, limit: int) -> tuple[list[tuple[int, int]], int]:
@@ -94,6 +99,11 @@ class Scan:
         final = begin + 2 * found[-1] if len(chosen) else begin
         lanes = np.flatnonzero(alive & (final <= limit))
         return [(int(final[lane]), int(lane)) for lane in lanes], len(chosen)
+
+
+def allowance(size: int, effort: int) -> int | None:
+    """Bytes after which a search of less than full effort ends, as a chip without division computes them; None: no end."""
+    return (size >> 8) * (41 * effort) >> 4 if effort < 100 else None
 
 
 def zeros_side(width: int, away: int, limit: int, mean: int) -> bool:
