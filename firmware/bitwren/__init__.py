@@ -73,10 +73,11 @@ class Wren:
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
-    def search(self, text, k=None):
+    def search(self, text, k=None, effort=100):
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
+        :param effort: percent of a residual table's codes to read at most; exact at 100.
         """
         text = text.encode() if isinstance(text, str) else bytes(text)
         k = min(DEFAULT_K, self.count) if k is None else k
@@ -87,7 +88,7 @@ class Wren:
             raise Error(messages.NO_WORDS)
         self._demand(tokens, self._encoder)
         pairs = array("I", bytes(8 * k))
-        found = native.search(self._table.source, self._code, k, pairs)
+        found = native.search(self._table.source, self._code, k, pairs, min(max(effort, 1), 100))
         self._demand(found, self._table)
         hits = Hits()
         for index in range(found):

@@ -1,6 +1,6 @@
 /* Exact top-k over the residual layout: blocks of like documents, each stored as y = x XOR p, p the block's majority code.
  *
- * With q the query, e = q XOR p, D the ones of e and m those of y, either of these alone is the distance (docs/performance.md):
+ * With q the query, e = q XOR p, D the ones of e and m those of y, either of these alone is the distance (docs/residual.md):
  *     D - m + 2 (ones of y where e is 0)        m - D + 2 (zeros of y where e is 1)
  * so a lane starts at |D - m|, only the planes on one side are read, and each one (or zero) found adds 2. */
 #include "internal.h"

@@ -3,7 +3,7 @@
 Greedy chains: the document in the densest place that is still free gathers its nearest free neighbours into a block, the
 block's majority code gathers again, twice, and what it holds then is done. The seeds come densest first because a dense place
 loses most when others take its documents. On 65,536 sentences of 256 bits this halves what the search of a shuffled table
-reads (docs/performance.md).
+reads (docs/residual.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The residual layout: blocks of like documents, each stored as its difference from the block's majority code.
 
-docs/format.md specifies the bytes, docs/performance.md has the mathematics and what it saves; ``residual_scan.py`` is the
+docs/format.md specifies the bytes, docs/residual.md has the mathematics and what it saves; ``residual_scan.py`` is the
 reference of the search.
 """
 

@@ -1,1 +1,1 @@
-"""Measurements that docs/performance.md quotes, each a module to run."""
+"""What a search costs on a chip, counted on the real machine code in an emulator: see docs/performance.md."""
