@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import ARGUMENT, FORMAT, KINDS, CoreError, NativeCore, Source
 from numpy.typing import NDArray
+from test_native_hostile import mend
 from test_native_search import COPIES, EDGES, expected, make_codes
 from test_ordering import clustered
 
-from bitwren import hamming, ordering, residual, residual_scan, table
+from bitwren import bundle, hamming, ordering, residual, residual_scan, table
+from bitwren.corpus import read_corpus
+from bitwren.encoder import EncoderFolder
 from bitwren.errors import FormatError
 from bitwren.hamming import WIDTHS, Codes
 from bitwren.table import Record, Table
@@ -185,8 +189,21 @@ def test_fields_that_contradict_the_sections(native_core: NativeCore, offset: in
     with pytest.raises(CoreError) as error:
         native_core.open_table(Source.contiguous(bytes(data)))
     assert error.value.code == FORMAT
-    from test_native_hostile import mend
-
     mend(data)
     with pytest.raises(FormatError):
         table.read(bytes(data))
+
+
+def test_a_bundle_in_either_layout() -> None:
+    """The same distances; documents at one distance may come in another order."""
+    documents = read_corpus(ROOT / "examples" / "board-help" / "corpus.csv")
+    encoder = EncoderFolder.find("base")
+    flat, ordered = (bundle.build(documents, encoder, 256, layout=layout) for layout in ("flat", "residual"))
+    assert (flat.table.layout, ordered.table.layout) == ("flat", "residual")
+    assert flat.table.threshold == ordered.table.threshold
+    assert sorted(record.id for record in ordered.table.records) == sorted(document.id for document in documents)
+    for query in ("no disk appears", "the light blinks twice"):
+        ours, theirs = flat.search(query, 10), ordered.search(query, 10)
+        assert [hit.distance for hit in ours] == [hit.distance for hit in theirs]
+        nearer = [{hit.id for hit in hits if hit.distance < ours[-1].distance} for hits in (ours, theirs)]
+        assert nearer[0] == nearer[1]
