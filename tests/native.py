@@ -62,6 +62,9 @@ class _Table(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in ("count", "bits", "layout", "flags", "threshold")),
         ("identity", ctypes.c_uint8 * 16),
         *((name, _Section) for name in ("codes", "live", "offsets", "documents")),
+        ("lanes", ctypes.c_uint32),
+        ("weight_planes", ctypes.c_uint32),
+        ("pivots", _Section),
     ]
 
 
@@ -225,13 +228,16 @@ class NativeCore:
         self._call("bw_open_table", ctypes.byref(source.struct), ctypes.byref(table))
         return table
 
-    def search(self, source: Source, code: NDArray[np.uint32], k: int) -> list[tuple[int, int]]:
+    def search(self, source: Source, code: NDArray[np.uint32], k: int, effort: int = 100) -> list[tuple[int, int]]:
         """Pairs (distance, slot)."""
         table = self.open_table(source)
         query, hits = Memory(code.astype("<u4").tobytes()), Memory(bytes(8 * k))
         work = Memory(bytes([PAST_END]) * SEARCH_WORK)
-        arguments = (ctypes.byref(source.struct), ctypes.byref(table), _at(query), ctypes.c_uint32(k), _at(hits), _at(work))
-        count = self._call("bw_search", *arguments)
+        arguments = [ctypes.byref(source.struct), ctypes.byref(table), _at(query), ctypes.c_uint32(k)]
+        if effort == 100:
+            count = self._call("bw_search", *arguments, _at(hits), _at(work))
+        else:
+            count = self._call("bw_search_effort", *arguments, ctypes.c_uint32(effort), _at(hits), _at(work))
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:

@@ -24,9 +24,11 @@ def need(target: str) -> None:
     native_module({"unix": "x64", "pico": "armv6m"}[target])  # an error, not a skip: make builds both
 
 
-def check(corpus: Path, questions: Path, folder: Path, bits: int, target: str, limit: int, sample: int) -> None:
+def check(
+    corpus: Path, questions: Path, folder: Path, bits: int, target: str, limit: int, sample: int, layout: str = "flat"
+) -> None:
     encoder = EncoderFolder.find("base")
-    bundle.write(bundle.build(read_corpus(corpus), encoder, bits), folder)
+    bundle.write(bundle.build(read_corpus(corpus), encoder, bits, layout=layout), folder)
     texts = [question.query for question in read_questions(questions)][:limit]
     report = verify(folder, texts, [target], 10, {target: sample}, encoder, lambda step, done, total: None)
     print(report.text())
@@ -47,6 +49,12 @@ def test_sample_corpus_on_the_unix_port(tmp_path: Path, bits: int) -> None:
 def test_sample_corpus_on_the_pico(tmp_path: Path, bits: int, sample: int) -> None:
     need("pico")
     check(SAMPLE / "corpus.csv", SAMPLE / "questions.csv", tmp_path / "faq", bits, "pico", 1000, sample)
+
+
+@pytest.mark.parametrize(("target", "sample"), [("unix", 0), ("pico", 20)])
+def test_sample_corpus_in_the_residual_layout(tmp_path: Path, target: str, sample: int) -> None:
+    need(target)
+    check(SAMPLE / "corpus.csv", SAMPLE / "questions.csv", tmp_path / "faq", 256, target, 1000, sample, "residual")
 
 
 @pytest.mark.parametrize(("target", "sample"), [("unix", 0), ("pico", 50)])

@@ -63,7 +63,15 @@ def a_table(bits: int = 128, count: int = 300) -> bytes:
     return table.write(Table(codes, records, random.random(count) < 0.9, bytes(16), 40))
 
 
+def a_residual_table(bits: int = 128, count: int = 300) -> bytes:
+    flat = table.read(a_table(bits, count))
+    base = np.random.default_rng(1).integers(0, 1 << 32, (3, bits // 32), dtype=np.uint64).astype(np.uint32)
+    near = base[np.arange(count) // 100] ^ (flat.codes & (flat.codes >> 1) & (flat.codes >> 2))
+    return table.write(replace(flat, codes=near, layout="residual"))
+
+
 FILES: dict[bytes, Callable[[], bytes]] = {b"BWE1": an_encoder, b"BWT1": a_table}
+EVERY_FILE = [*FILES.items(), (b"BWT1", a_residual_table)]
 
 
 def mend(data: bytearray) -> None:
@@ -116,7 +124,7 @@ def _use_records(core: NativeCore, source: Source) -> None:
 
 
 def truncated(core: NativeCore) -> None:
-    for magic, make in FILES.items():
+    for magic, make in EVERY_FILE:
         data = make()
         sizes = [*range(0, len(data), PAGE), *range(PAGE - 4, len(data), PAGE), 1, 7, 12, 300, 4095, len(data) - 1]
         for size in sizes:
@@ -129,9 +137,9 @@ def truncated(core: NativeCore) -> None:
 def flipped(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
     """Bits flipped, left so (then a check must notice) or with the checksums made right."""
     kinds = list(SOURCES.values())
-    originals = [(magic, make(), covered(make())) for magic, make in FILES.items()]
+    originals = [(magic, make(), covered(make())) for magic, make in EVERY_FILE]
     for number in range(rounds):
-        magic, original, places = originals[number % 2]
+        magic, original, places = originals[number % 3]
         data = bytearray(original)
         for place in random.choice(places, random.integers(1, 4), replace=False):
             data[place] ^= 1 << random.integers(8)
@@ -149,7 +157,7 @@ def fields_of(data: bytes) -> Iterator[tuple[int, int]]:
     yield from ((offset, 4) for offset in (288, 292, 296))
     for entry in range(32, 32 + 16 * int.from_bytes(data[6:8], "little"), 16):
         yield from ((entry + 4, 4), (entry + 8, 4))
-        if data[entry : entry + 4] in (b"VOCB", b"HEAD"):
+        if data[entry : entry + 4] in (b"VOCB", b"HEAD", b"PIVT"):
             begin = int.from_bytes(data[entry + 4 : entry + 8], "little")
             yield from ((begin + offset, 2) for offset in range(0, 64, 2))
             yield from ((begin + offset, 4) for offset in range(8, 64, 4))
@@ -157,7 +165,7 @@ def fields_of(data: bytes) -> Iterator[tuple[int, int]]:
 
 def extreme_fields(core: NativeCore) -> None:
     kinds = list(SOURCES.values())
-    for make in FILES.values():
+    for _, make in EVERY_FILE:
         original = make()
         for number, (offset, size) in enumerate(fields_of(original)):
             for value in EXTREMES if size == 2 else EXTREMES_32:
@@ -169,7 +177,7 @@ def extreme_fields(core: NativeCore) -> None:
 
 def failing_reads(core: NativeCore) -> None:
     """A read that fails, whichever it is, ends in BW_ERR_READ, and leaves nothing in the window that is taken for good."""
-    for magic, make in FILES.items():
+    for magic, make in EVERY_FILE:
         data = make()
         for number in range(12):
             source = Source.streamed(data, fails_at=number)
@@ -253,12 +261,32 @@ def crafted(core: NativeCore) -> None:
 def noise(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
     """Sections of random bytes behind a header that is right."""
     for _ in range(rounds):
-        for make in FILES.values():
+        for _, make in EVERY_FILE:
             data = bytearray(make())
             begin, end = sorted(random.integers(PAGE, len(data) + 1, 2))
             data[begin:end] = random.bytes(end - begin)
             mend(data)
             use(core, Source.contiguous(bytes(data)))
+
+
+def contradicting_blocks(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
+    """Statistics, weights and planes of blocks that are not of one another: wherever they lie, and 0, 1 or all ones."""
+    for number in range(rounds):
+        bits = int(random.choice([64, 128, 256, 512]))
+        data = bytearray(a_residual_table(bits))
+        sections = [struct.unpack_from("<4sII", data, 32 + 16 * index) for index in range(data[6])]
+        for tag, begin, length in sections:
+            if tag in (b"PIVT", b"CODE"):
+                for place in random.integers(0, length // 4, random.integers(0, 40)):
+                    value = int(random.choice([0, 1, 0xFFFFFFFF, random.integers(1 << 32), bits * 0x00100401]))
+                    struct.pack_into("<I", data, begin + 4 * place, value)
+            if tag == b"PIVT" and number % 2:  # weights that may be anything: the planes are then read and disagree
+                for record in range(begin, begin + length, bits // 8 + 4):
+                    least = int(random.integers(0, 3))
+                    struct.pack_into("<I", data, record, least | (least + 15) << 10 | int(random.integers(bits)) << 20)
+        mend(data)
+        for kind in ("contiguous", "shredded", "streamed"):
+            use(core, SOURCES[kind](bytes(data)))
 
 
 def campaign(library: Path, seed: int, rounds: int) -> None:
@@ -268,6 +296,7 @@ def campaign(library: Path, seed: int, rounds: int) -> None:
     failing_reads(core)
     crafted(core)
     vocabularies(core, random, rounds)
+    contradicting_blocks(core, random, rounds // 3)
     flipped(core, random, rounds)
     noise(core, random, rounds // 10)
 

@@ -23,7 +23,7 @@ _ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_FLAT, _HAS_TEXT = 0, 1  # layout and flag of a table
+_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
@@ -69,8 +69,10 @@ class Wren:
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
         _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
-        if layout != _FLAT:
+        if layout > _RESIDUAL:
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
+        if layout == _RESIDUAL and self._engine in ENGINES:
+            raise Error(messages.residual_needs_native(architecture()[0]))
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()
@@ -79,10 +81,11 @@ class Wren:
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
-    def search(self, text, k=None):
+    def search(self, text, k=None, effort=100):
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
+        :param effort: percent of a residual table's codes to read at most; exact at 100.
         """
         text = text.encode() if isinstance(text, str) else bytes(text)
         k = min(DEFAULT_K, self.count) if k is None else k
@@ -93,7 +96,8 @@ class Wren:
             raise Error(messages.NO_WORDS)
         self._demand(tokens, self._encoder)
         pairs = array("I", bytes(8 * k))
-        found = native.search(self._table.source, self._code, k, pairs, self._work)
+        effort = min(max(effort, 1), 100)
+        found = native.search(self._table.source, self._code, k, pairs, self._work, effort)
         self._demand(found, self._table)
         hits = Hits()
         for index in range(found):

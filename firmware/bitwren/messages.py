@@ -84,6 +84,14 @@ def no_native(arch, version, found):
     return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
 
 
+def residual_needs_native(arch):
+    """The fallbacks search flat tables only."""
+    return (
+        "the table has the residual layout, which the native module alone searches: copy bitwren_native.mpy for {} to /lib, "
+        "or build the table with --layout flat"
+    ).format(arch)
+
+
 def slow(engine, arch, version, found):
     """The native module is not what computes."""
     return "slow, since {} does it; {}".format(engine, no_native(arch, version, found))

@@ -81,18 +81,26 @@ typedef struct bw_table {
     uint32_t count, bits, layout, flags, threshold;
     uint8_t identity[16];
     bw_section codes, live, offsets, documents;
+    uint32_t lanes, weight_planes; /* layout 1 (residual): documents of a block, planes that each has for its weights */
+    bw_section pivots;
 } bw_table;
 
 int bw_open_table(bw_source *source, bw_table *table);
 
 typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
 
-/* Bytes of work memory bw_search needs, 4-byte aligned: a word for each bit of the query, one for each distance. Not on the
+/* Bytes of work memory bw_search needs, 4-byte aligned: a word for each bit of the query, one for each distance (of a
+ * residual table, what remembers which blocks are near, which is less). Not on the
  * stack, of which MicroPython on a Pico has 8 KB. */
 #define BW_SEARCH_WORK (4 * (2 * BW_MAX_BITS + 1))
 
 /* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
 int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work);
+
+/* The same with at most about `effort` percent (1 to 100) of the codes' bytes read, as soon as k hits are found: then not
+ * exact below 100. A flat table is always searched exactly. */
+int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
+                     bw_hit *hits, uint8_t *work);
 
 /* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);

@@ -170,6 +170,21 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
     return agree ? BW_OK : BW_ERR_FORMAT;
 }
 
+/* The sections of layout 1. At most 2^17 blocks of 2152 bytes: no product overflows. */
+static int open_residual(bw_source *source, int count, bw_table *table) {
+    uint32_t most = table->bits == 64 ? 7 : table->bits == 128 ? 8 : table->bits == 256 ? 9 : 10; /* weights 0 to bits */
+    if ((table->lanes != 32 && table->lanes != 64) || table->weight_planes > most) {
+        return BW_ERR_FORMAT;
+    }
+    int status = find_section(source, count, "PIVT", &table->pivots);
+    uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
+    if (status == BW_OK && (table->pivots.length != blocks * (table->bits / 8 + 4) ||
+                            table->codes.length != blocks * bw_residual_stride(table))) {
+        status = BW_ERR_FORMAT;
+    }
+    return status;
+}
+
 int bw_open_table(bw_source *source, bw_table *table) {
     uint8_t fields[FIELDS];
     int count = read_fields(source, "BWT1", fields);
@@ -184,7 +199,9 @@ int bw_open_table(bw_source *source, bw_table *table) {
     for (int i = 0; i < 16; i++) {
         table->identity[i] = fields[16 + i];
     }
-    int known = table->count >= 1 && table->count <= 0x3FFFFF && is_width(table->bits) && table->layout == 0;
+    table->lanes = fields[12];
+    table->weight_planes = fields[13];
+    int known = table->count >= 1 && table->count <= 0x3FFFFF && is_width(table->bits) && table->layout <= BW_RESIDUAL;
     int status = known ? find_section(source, count, "CODE", &table->codes) : BW_ERR_FORMAT;
     status = status < 0 ? status : find_section(source, count, "LIVE", &table->live);
     status = status < 0 ? status : find_section(source, count, "OFFS", &table->offsets);
@@ -193,9 +210,13 @@ int bw_open_table(bw_source *source, bw_table *table) {
         return status;
     }
     uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES;
-    int agree = table->codes.length == blocks * table->bits * 4 && table->live.length == blocks * 4 &&
-                table->offsets.length == (table->count + 1) * 4;
-    return agree ? BW_OK : BW_ERR_FORMAT;
+    if (table->live.length != blocks * 4 || table->offsets.length != (table->count + 1) * 4) {
+        return BW_ERR_FORMAT;
+    }
+    if (table->layout == BW_RESIDUAL) {
+        return open_residual(source, count, table);
+    }
+    return table->codes.length == blocks * table->bits * 4 ? BW_OK : BW_ERR_FORMAT;
 }
 
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length) {

@@ -255,12 +255,10 @@ static void set_places(search *search) {
     search->purpose = PLACE;
 }
 
-int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
+static int search_flat(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits,
+                       uint8_t *work) {
     search search;
     uint32_t *masks = (uint32_t *)(void *)work;
-    if (k == 0) {
-        return BW_ERR_ARGUMENT;
-    }
     uint32_t *mask = masks;
     for (uint32_t word = 0; word < table->bits / 32; word++) {
         uint32_t bits = code[word];
@@ -293,4 +291,17 @@ int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, ui
         status = scan_all(&search, table);
     }
     return status < 0 ? status : (int)search.found;
+}
+
+int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
+                     bw_hit *hits, uint8_t *work) {
+    if (k == 0 || effort == 0) {
+        return BW_ERR_ARGUMENT;
+    }
+    return table->layout == BW_RESIDUAL ? bw_search_residual(source, table, code, k, effort, hits, work)
+                                        : search_flat(source, table, code, k, hits, work);
+}
+
+int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
+    return bw_search_effort(source, table, code, k, 100, hits, work);
 }

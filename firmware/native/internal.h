@@ -11,6 +11,7 @@ enum {
     BW_FOLD_LAST = 0x17F,     /* ... to here */
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
+    BW_RESIDUAL = 1,          /* a table's layout; 0 is flat */
     BW_TILE = 64,             /* outputs of a layer that are computed together */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
     BW_MIN_GAIN = 189812531,
@@ -33,6 +34,15 @@ static inline uint32_t bw_min(uint32_t a, uint32_t b) {
 static inline int32_t bw_clamp(int32_t value, int32_t low, int32_t high) {
     return value < low ? low : value > high ? high : value;
 }
+
+/* Bytes of a block's body in the residual layout: the mask of uneven planes, weight planes, residual planes. */
+static inline uint32_t bw_residual_stride(const bw_table *table) {
+    return table->bits / 8 + (table->weight_planes + table->bits) * (table->lanes / 8);
+}
+
+/* bw_search_effort over a table of layout 1 (residual.c). */
+int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
+                       bw_hit *hits, uint8_t *work);
 
 /* Text being split into words. */
 typedef struct bw_text {

@@ -142,9 +142,8 @@ static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
 
-/* search(source, code, k, hits, work) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
+/* search(source, code, k, hits, work, effort=100) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
-    (void)count;
     bw_source source;
     bw_table table;
     size_t size;
@@ -158,11 +157,11 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
-        result = bw_search(&source, &table, code, k, hits, work);
+        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work);
     }
     return mp_obj_new_int(result);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 5, search);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 6, search);
 
 /* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
 static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, container, lower
+from . import __version__, container, lower, ordering, residual
 from . import table as tables
 from .corpus import Document
 from .encoder import Encoder, EncoderFolder
@@ -25,6 +25,9 @@ IMPOSTORS = 0.5
 """A match is confident when it is nearer than this share of the documents are to the nearest one that means something else.
 
 Half is where, on the development sets, about four in-scope questions pass for each one out of scope (docs/quality.md)."""
+
+RESIDUAL_FROM = 8192
+"""Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, what is done and the total."""
@@ -79,11 +82,13 @@ def build(
     folder: EncoderFolder,
     bits: int,
     store_text: bool = False,
+    layout: str = "auto",
     progress: Progress = lambda step, done, total: None,
 ) -> Bundle:
     """Make a bundle in memory.
 
     :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
+    :param layout: flat, residual (which changes the documents' order), or auto: residual from :data:`RESIDUAL_FROM` on.
     :raises BitwrenError: when a document has no word that the encoder knows, with its id.
     """
     encoder = lower.lower(folder, bits)
@@ -94,11 +99,16 @@ def build(
         vectors.append(encoder.vector(document.text))
         progress("encode", index + 1, len(documents))
     codes = encoder.encode_vectors(np.stack(vectors))
-    records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     threshold = _calibrate(codes, documents, progress)
+    if layout == "auto":
+        layout = "residual" if len(documents) >= RESIDUAL_FROM else "flat"
+    if layout == "residual":
+        order = ordering.order(codes, residual.LANES)
+        codes, documents = codes[order], [documents[index] for index in order]
+    records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)
-    return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes))
+    return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes, layout))
 
 
 def write(bundle: Bundle, directory: Path) -> int:
@@ -144,7 +154,7 @@ def describe(path: Path) -> dict[str, Any]:
             "documents": len(found.codes),
             "live": int(found.live.sum()),
             "bits": found.bits,
-            "layout": "flat",
+            "layout": found.layout + (f", blocks of {found.lanes}" if found.layout == "residual" else ""),
             "threshold": found.threshold,
             "stores_text": found.records[0].text is not None,
             "encoder": found.identity.hex(),

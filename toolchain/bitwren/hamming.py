@@ -28,7 +28,7 @@ def unpack_bits(codes: Codes) -> NDArray[np.bool_]:
 def distances(query: Codes, codes: Codes) -> NDArray[np.int64]:
     """Hamming distances of one code [W] to many [N, W], int64 [N]."""
     octets = np.ascontiguousarray(np.bitwise_xor(codes, query), dtype="<u4").view(np.uint8)
-    return np.asarray(_POPCOUNT[octets].sum(axis=1), dtype=np.int64)
+    return np.asarray(POPCOUNT[octets].sum(axis=1), dtype=np.int64)
 
 
 def search(
@@ -46,4 +46,4 @@ def search(
 
 
 # numpy 2 has bitwise_count; a table of 256 serves numpy 1.26, which tflite-runtime needs, as well.
-_POPCOUNT = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)
+POPCOUNT = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)

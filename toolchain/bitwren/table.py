@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container
+from . import container, residual
 from .errors import FormatError
 from .hamming import WIDTHS, Codes, search
 from .slicing import LANES, live_words, slice_codes, unslice_codes
@@ -19,9 +19,9 @@ from .slicing import LANES, live_words, slice_codes, unslice_codes
 MAGIC = "BWT1"
 NO_THRESHOLD = 0xFFFFFFFF
 MAX_SLOTS = (1 << 22) - 1
-_FLAT = 0
+LAYOUTS = ("flat", "residual")
 _TEXT_FLAG = 1
-_FIELDS = struct.Struct("<IHBBI4x16s")
+_FIELDS = struct.Struct("<IHBBIBB2x16s")
 _RECORD = struct.Struct("<HH")
 
 
@@ -52,6 +52,8 @@ class Table:
     :ivar codes: uint32 [N, bits / 32], by slot. :ivar live: bool [N].
     :ivar threshold: largest distance that counts as a confident match; None: not calibrated.
     :ivar identity: of the encoder that made the codes, 16 bytes.
+    :ivar layout: of the codes in the file, one of :data:`LAYOUTS`; residual pays where like documents lie together
+        (:mod:`bitwren.ordering`). :ivar lanes: documents of a residual block, 32 or 64.
     """
 
     codes: Codes
@@ -60,6 +62,8 @@ class Table:
     identity: bytes
     threshold: int | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    layout: str = "flat"
+    lanes: int = residual.LANES
 
     @property
     def bits(self) -> int:
@@ -91,9 +95,16 @@ def write(table: Table) -> bytes:
     documents = [_pack_record(record) for record in table.records]
     offsets = np.cumsum([0, *map(len, documents)]).astype("<u4")
     threshold = NO_THRESHOLD if table.threshold is None else table.threshold
-    fields = _FIELDS.pack(count, table.bits, _FLAT, _TEXT_FLAG * with_text, threshold, table.identity)
-    sections = {
-        "CODE": slice_codes(table.codes).astype("<u4").tobytes(),
+    layout = LAYOUTS.index(table.layout)
+    lanes = weight_planes = 0
+    if table.layout == "flat":
+        blocks = {"CODE": slice_codes(table.codes).astype("<u4").tobytes()}
+    else:
+        made = residual.encode(table.codes, table.lanes)
+        lanes, weight_planes, blocks = made.lanes, made.weight_planes, residual.pack(made)
+    flags = _TEXT_FLAG * with_text
+    fields = _FIELDS.pack(count, table.bits, layout, flags, threshold, lanes, weight_planes, table.identity)
+    sections = blocks | {
         "LIVE": live_words(table.live).astype("<u4").tobytes(),
         "OFFS": offsets.tobytes(),
         "DOCS": b"".join(documents),
@@ -109,16 +120,22 @@ def read(data: bytes, name: str = "the table") -> Table:
     :raises FormatError: when it is damaged, of another version, or its fields contradict each other.
     """
     file = container.unpack(data, MAGIC, name)
-    count, bits, layout, flags, threshold, identity = _FIELDS.unpack_from(file.fields)
-    if layout != _FLAT:
+    count, bits, layout, flags, threshold, lanes, weight_planes, identity = _FIELDS.unpack_from(file.fields)
+    if layout >= len(LAYOUTS):
         raise FormatError(f"{name} has layout {layout}, which this bitwren does not know: update it")
-    blocks = -(-count // LANES)
+    words = -(-count // LANES)
     code, live, offs, documents = (container.section(file, tag, name) for tag in ("CODE", "LIVE", "OFFS", "DOCS"))
-    fits = 1 <= count <= MAX_SLOTS and bits in WIDTHS and len(code) == blocks * bits * 4
-    if not fits or len(live) != blocks * 4 or len(offs) != 4 * (count + 1):
+    fits = 1 <= count <= MAX_SLOTS and bits in WIDTHS
+    if not fits or len(live) != words * 4 or len(offs) != 4 * (count + 1):
         raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
-    codes = unslice_codes(np.frombuffer(code, "<u4").reshape(blocks, bits), count)
-    lanes = np.unpackbits(np.frombuffer(live, np.uint8), bitorder="little")[:count].astype(bool)
+    if LAYOUTS[layout] == "flat":
+        if len(code) != words * bits * 4:
+            raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
+        codes = unslice_codes(np.frombuffer(code, "<u4").reshape(words, bits), count)
+    else:
+        pivots = container.section(file, "PIVT", name)
+        codes = residual.decode(residual.unpack(pivots, code, count, bits, lanes, weight_planes, name), count)
+    alive = np.unpackbits(np.frombuffer(live, np.uint8), bitorder="little")[:count].astype(bool)
     offsets = np.frombuffer(offs, "<u4").astype(np.int64)
     if offsets[0] or offsets[-1] != len(documents) or (np.diff(offsets) < _RECORD.size).any():
         raise FormatError(f"{name} is damaged: its answers' offsets are out of order")
@@ -127,7 +144,8 @@ def read(data: bytes, name: str = "the table") -> Table:
         _unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), label, name)
         for (start, end), label in zip(itertools.pairwise(offsets), labels, strict=True)
     ]
-    return Table(codes, records, lanes, identity, None if threshold == NO_THRESHOLD else threshold, file.notes)
+    calibrated = None if threshold == NO_THRESHOLD else threshold
+    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes or residual.LANES)
 
 
 def _pack_record(record: Record) -> bytes:

@@ -79,7 +79,7 @@ class Core:
         except Bad as error:
             return error.args[0]
 
-    def search(self, given, code, k, hits, work):
+    def search(self, given, code, k, hits, work, effort=100):
         """Number of hits, pairs (distance, slot) of 32 bits each, or an error."""
         opened = open_source(given, self._checked)
         if natural(k) == 0:
