@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,22 @@ def board_files(arch: str, bundle: Bundle) -> dict[str, bytes]:
     files = firmware_files(arch) | {f"bundle/{name}": data for name, data in bundle_bytes(bundle).items()}
     del files["lib/bitwren_native.mpy"]
     return files
+
+
+@needs_unix_port
+@needs_modules
+def test_a_residual_table_needs_the_native_module(tmp_path: Path, bundle: Bundle) -> None:
+    residual = replace(bundle, table=replace(bundle.table, layout="residual"))
+    for name, data in board_files("x64", residual).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "script.py").write_text(asking(["x"], ("auto", "python"), ("file",)))
+    environment = {**os.environ, "MICROPYPATH": "lib"}
+    done = subprocess.run([MICROPYTHON, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    sentences = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(sentences) == 2
+    assert all("residual layout" in sentence and "--layout flat" in sentence for sentence in sentences)
 
 
 @needs_unix_port
