@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from board_bundle import FIRMWARE
-from native import ENCODE_WORK, MAX_TEXT, READ, SEARCH_WORK, CoreError, NativeCore, Source
+from native import ENCODE_WORK, FORMAT, MAX_TEXT, READ, SEARCH_WORK, CoreError, NativeCore, Source
 from numpy.typing import NDArray
 
 KEPT = 0x5A
@@ -157,6 +157,8 @@ class Both:
                 except CoreError as error:
                     answers.append(("error", error.code))
             (kind, found), (other_kind, other) = answers
+            if (kind, other_kind, other) == ("found", "error", FORMAT) and self._is_residual(arguments[0]):
+                raise CoreError(FORMAT)  # a layout that the fallback does not know
             assert kind == other_kind, answers
             if isinstance(found, np.ndarray):
                 assert found.tolist() == other.tolist()
@@ -167,3 +169,9 @@ class Both:
             return found
 
         return ask
+
+    def _is_residual(self, source: Source) -> bool:
+        try:
+            return bool(self._cores[0].open_table(source).layout == 1)
+        except CoreError:
+            return False
