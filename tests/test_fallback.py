@@ -20,7 +20,7 @@ from test_native_hostile import (
     truncated,
     vocabularies,
 )
-from test_native_search import COPIES, EDGES, expected, make_codes, make_table
+from test_native_search import COPIES, EDGES, expected, make_codes, make_query, make_table
 from test_native_text import EDGES as CODE_POINTS
 from test_native_text import NO_PIECES, encoder_file, random_vocabulary, texts
 
@@ -106,12 +106,7 @@ def test_hits(core: FallbackCore, seed: int, bits: int, count: int, copies: str,
     random = np.random.default_rng(seed)
     codes = make_codes(random, count, bits, copies)
     live = random.random(count) < alive
-    query = {
-        "random": make_codes(random, 1, bits, "none")[0],
-        "one of them": codes[random.integers(count)],
-        "opposite": ~codes[random.integers(count)],
-        "zero": np.zeros(bits // 32, np.uint32),
-    }[asked]
+    query = make_query(random, codes, asked)
     source = KINDS[kind](make_table(codes, live))
     assert core.check(source, b"BWT1") == 0
     for k in {1, 3, 32, count, count + 5}:

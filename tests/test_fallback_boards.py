@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from board_bundle import FIRMWARE, NATIVE, bundle_bytes, make_bundle, make_encoder, text_of
 from makers import random_encoder
-from test_natmod_unix import MICROPYTHON, MISUSES, PICO_FIRMWARE, RUN, TEXTS, Vectors, compare
+from test_natmod_unix import MICROPYTHON, MISUSES, PICO_FIRMWARE, RUN, TEXTS, Vectors, check_misuses, compare
 from test_pico_console import Board
 
 from bitwren.bundle import Bundle
@@ -55,18 +55,7 @@ def test_unix_port(tmp_path: Path, engine: str, bits: int, dims: int, row_bits: 
 @needs_unix_port
 @engines
 def test_misuse_raises_as_the_native_module_does(tmp_path: Path, engine: str) -> None:
-    *lines, constants = run(tmp_path, with_fallback(MISUSES, engine)).splitlines()
-    found = dict(line.split(" = ") for line in lines)
-    assert constants == "2 4096 4100 4096 512"
-    assert {name: result for name, result in found.items() if result != "ValueError"} == {
-        "no source": "TypeError",
-        "source of one": "TypeError",
-        "read-only window": "TypeError",
-        "read raises": "KeyError",
-        "not a file": "-2",
-        "past the end": "-1",
-    }
-    assert len(found) == 20
+    check_misuses(run(tmp_path, with_fallback(MISUSES, engine)))
 
 
 # --- The whole package, the native module left out -------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from makers import random_encoder
 from native import ENCODE_WORK, SEARCH_WORK
-from test_native_search import COPIES, EDGES, expected, make_codes, make_table
+from test_native_search import COPIES, EDGES, expected, make_codes, make_query, make_table
 
 from bitwren import lower
 from bitwren.errors import BitwrenError
@@ -59,12 +59,7 @@ def test_hits_equal_the_reference(
     random = np.random.default_rng(seed)
     codes = make_codes(random, count, bits, copies)
     live = random.random(count) < alive
-    query = {
-        "random": make_codes(random, 1, bits, "none")[0],
-        "one of them": codes[random.integers(count)],
-        "opposite": ~codes[random.integers(count)],
-        "zero": np.zeros(bits // 32, np.uint32),
-    }[asked]
+    query = make_query(random, codes, asked)
     assert search(machine, make_table(codes, live), query.tobytes(), k, cut) == expected(query, codes, k, live)
 
 

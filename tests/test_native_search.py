@@ -33,6 +33,17 @@ def make_codes(random: np.random.Generator, count: int, bits: int, copies: str) 
     return codes
 
 
+def make_query(random: np.random.Generator, codes: Codes, asked: str) -> Codes:
+    """A code to search for: any, one of the table's, the opposite of one (distance B), or zero."""
+    made: dict[str, Codes] = {
+        "random": make_codes(random, 1, 32 * codes.shape[1], "none")[0],
+        "one of them": codes[random.integers(len(codes))],
+        "opposite": ~codes[random.integers(len(codes))],
+        "zero": np.zeros(codes.shape[1], np.uint32),
+    }
+    return made[asked]
+
+
 def make_table(codes: Codes, live: NDArray[np.bool_]) -> bytes:
     records = [Record(f"id{slot}", "answer " * (slot % 3)) for slot in range(len(codes))]
     return table.write(Table(codes, records, live, bytes(16)))
@@ -59,12 +70,7 @@ def test_hits_equal_the_reference(
     random = np.random.default_rng(seed)
     codes = make_codes(random, count, bits, copies)
     live = random.random(count) < alive
-    query = {
-        "random": make_codes(random, 1, bits, "none")[0],
-        "one of them": codes[random.integers(count)],
-        "opposite": ~codes[random.integers(count)],
-        "zero": np.zeros(bits // 32, np.uint32),
-    }[asked]
+    query = make_query(random, codes, asked)
     source = KINDS[kind](make_table(codes, live))
     assert native_core.check(source, b"BWT1") == 0
     for k in {1, 3, 10, 32, 33, 64, 65, 200, count, count + 5}:

@@ -44,6 +44,19 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
 int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
                        bw_hit *hits, uint8_t *work);
 
+#define BW_INLINE static inline __attribute__((always_inline)) /* calls and spilled counters would double a plane's cost */
+
+/* sum + a + b of each lane: the sum's bit stays, the carry is returned. Five two-operand instructions. */
+BW_INLINE uint32_t bw_add(uint32_t *sum, uint32_t a, uint32_t b) {
+    uint32_t s = *sum;
+    a ^= b;
+    b ^= s;
+    s ^= a;
+    a |= b;
+    *sum = s;
+    return a ^ s;
+}
+
 /* Text being split into words. */
 typedef struct bw_text {
     bw_source *source; /* of the fold table */

@@ -18,8 +18,6 @@ enum {
     HEAD = WORDS + (COUNTERS * GROUPS)
 };
 
-#define INLINE static inline __attribute__((always_inline))
-
 typedef struct lanes {
     uint32_t counter[COUNTERS]; /* 2^planes - 1 less what half the budget has left: it overflows when that is spent */
     uint32_t odd, dead;
@@ -44,24 +42,13 @@ typedef struct scan {
 
 typedef char scratch_fits_pieces[HEAD >= PIECE && HEAD > WORDS ? 1 : -1];
 
-/* sum + a + b of each lane: the sum's bit stays, the carry is returned. */
-INLINE uint32_t add(uint32_t *sum, uint32_t a, uint32_t b) {
-    uint32_t s = *sum;
-    a ^= b;
-    b ^= s;
-    s ^= a;
-    a |= b;
-    *sum = s;
-    return a ^ s;
-}
-
 static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32_t ahead) {
     scan->spent += 4 * words;
     return (const uint32_t *)(const void *)bw_fetch(scan->source, offset, 4 * words, ahead, (uint8_t *)scan->scratch);
 }
 
 /* Ones of each nibble, then of each byte: 16 words cannot overflow a byte. */
-INLINE uint32_t ones_by_byte(uint32_t x) {
+BW_INLINE uint32_t ones_by_byte(uint32_t x) {
     x -= x >> 1 & 0x55555555;
     x = (x & 0x33333333) + (x >> 2 & 0x33333333);
     return (x + (x >> 4)) & 0x0F0F0F0F;
@@ -162,13 +149,13 @@ static int count_chunk(scan *scan) {
         uint32_t *counter = lanes->counter;
         const uint32_t *from = scan->buffer + g;
         uint32_t step = scan->groups;
-        uint32_t a = add(&counter[0], from[0], from[step]);
-        uint32_t b = add(&counter[0], from[2 * step], from[3 * step]);
-        uint32_t fours = add(&counter[1], a, b);
-        a = add(&counter[0], from[4 * step], from[5 * step]);
-        b = add(&counter[0], from[6 * step], from[7 * step]);
-        a = add(&counter[1], a, b);
-        uint32_t carry = add(&counter[2], fours, a);
+        uint32_t a = bw_add(&counter[0], from[0], from[step]);
+        uint32_t b = bw_add(&counter[0], from[2 * step], from[3 * step]);
+        uint32_t fours = bw_add(&counter[1], a, b);
+        a = bw_add(&counter[0], from[4 * step], from[5 * step]);
+        b = bw_add(&counter[0], from[6 * step], from[7 * step]);
+        a = bw_add(&counter[1], a, b);
+        uint32_t carry = bw_add(&counter[2], fours, a);
         for (uint32_t j = 3; j < scan->planes; j++) {
             uint32_t plane = counter[j];
             counter[j] = plane ^ carry;

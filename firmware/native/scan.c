@@ -3,45 +3,32 @@
 
 #ifndef __thumb__
 
-#define INLINE static inline __attribute__((always_inline)) /* calls and spilled counters would double the cost of a plane */
-
-/* sum + a + b of each lane: the sum's bit stays, the carry is returned. Five two-operand instructions. */
-INLINE uint32_t add(uint32_t *sum, uint32_t a, uint32_t b) {
-    uint32_t s = *sum;
-    a ^= b;
-    b ^= s;
-    s ^= a;
-    a |= b;
-    *sum = s;
-    return a ^ s;
+BW_INLINE uint32_t add2(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+    return bw_add(&low[0], planes[0] ^ masks[0], planes[1] ^ masks[1]);
 }
 
-INLINE uint32_t add2(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
-    return add(&low[0], planes[0] ^ masks[0], planes[1] ^ masks[1]);
-}
-
-INLINE uint32_t add4(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+BW_INLINE uint32_t add4(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
     uint32_t twos = add2(low, planes, masks);
-    return add(&low[1], twos, add2(low, planes + 2, masks + 2));
+    return bw_add(&low[1], twos, add2(low, planes + 2, masks + 2));
 }
 
-INLINE uint32_t add8(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+BW_INLINE uint32_t add8(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
     uint32_t fours = add4(low, planes, masks);
-    return add(&low[2], fours, add4(low, planes + 4, masks + 4));
+    return bw_add(&low[2], fours, add4(low, planes + 4, masks + 4));
 }
 
-INLINE uint32_t add16(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+BW_INLINE uint32_t add16(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
     uint32_t eights = add8(low, planes, masks);
-    return add(&low[3], eights, add8(low, planes + 8, masks + 8));
+    return bw_add(&low[3], eights, add8(low, planes + 8, masks + 8));
 }
 
 /* Count 32 planes. Returns the lanes whose low five bits carry out. */
-INLINE uint32_t add32(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
+BW_INLINE uint32_t add32(uint32_t *low, const uint32_t *planes, const uint32_t *masks) {
     uint32_t sixteens = add16(low, planes, masks);
-    return add(&low[4], sixteens, add16(low, planes + 16, masks + 16));
+    return bw_add(&low[4], sixteens, add16(low, planes + 16, masks + 16));
 }
 
-INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
+BW_INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
     uint32_t plane = *counter;
     *counter = plane ^ carry;
     return plane & carry;

@@ -1,8 +1,7 @@
 /* What the sliced search is compared with: codes row by row, the ones of each XOR counted in the ways known for a chip
  * without a popcount instruction. Every loop is specialised for its width, which the core's is not. */
+#include "../internal.h"
 #include "bench.h"
-
-#define INLINE static inline __attribute__((always_inline))
 
 static __attribute__((noinline)) uint32_t insert(bw_hit *hits, uint32_t found, uint32_t k, uint32_t distance, uint32_t slot) {
     uint32_t at = found < k ? found++ : k - 1;
@@ -15,28 +14,17 @@ static __attribute__((noinline)) uint32_t insert(bw_hit *hits, uint32_t found, u
     return found;
 }
 
-/* a + b + *sum of each bit: the sum's bit stays, the carry is returned. */
-INLINE uint32_t add(uint32_t *sum, uint32_t a, uint32_t b) {
-    uint32_t s = *sum;
-    a ^= b;
-    b ^= s;
-    s ^= a;
-    a |= b;
-    *sum = s;
-    return a ^ s;
-}
-
-INLINE uint32_t in_nibbles(uint32_t x) {
+BW_INLINE uint32_t in_nibbles(uint32_t x) {
     x -= x >> 1 & 0x55555555;
     return (x & 0x33333333) + (x >> 2 & 0x33333333);
 }
 
-INLINE uint32_t in_bytes(uint32_t nibbles) {
+BW_INLINE uint32_t in_bytes(uint32_t nibbles) {
     return (nibbles & 0x0F0F0F0F) + (nibbles >> 4 & 0x0F0F0F0F);
 }
 
 /* The sum of four bytes; of 256 bits and more it does not fit into one. */
-INLINE uint32_t total(uint32_t bytes, uint32_t words) {
+BW_INLINE uint32_t total(uint32_t bytes, uint32_t words) {
     if (words < 8) {
         return bytes * 0x01010101 >> 24;
     }
@@ -44,13 +32,13 @@ INLINE uint32_t total(uint32_t bytes, uint32_t words) {
     return bytes * 0x00010001 >> 16;
 }
 
-INLINE uint32_t ones(uint32_t x) {
+BW_INLINE uint32_t ones(uint32_t x) {
     x = in_nibbles(x);
     return ((x + (x >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24;
 }
 
 /* One bit after the other. */
-INLINE uint32_t naive(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
+BW_INLINE uint32_t naive(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
     uint32_t distance = 0;
     (void)table;
     for (uint32_t i = 0; i < words; i++) {
@@ -63,7 +51,7 @@ INLINE uint32_t naive(const uint32_t *a, const uint32_t *b, uint32_t words, cons
 }
 
 /* A table of the ones in each byte. */
-INLINE uint32_t bytes(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
+BW_INLINE uint32_t bytes(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
     uint32_t distance = 0;
     for (uint32_t i = 0; i < words; i++) {
         uint32_t x = a[i] ^ b[i];
@@ -73,7 +61,7 @@ INLINE uint32_t bytes(const uint32_t *a, const uint32_t *b, uint32_t words, cons
 }
 
 /* Each word's bits added up in ever wider fields. */
-INLINE uint32_t swar(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
+BW_INLINE uint32_t swar(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
     uint32_t distance = 0;
     (void)table;
     for (uint32_t i = 0; i < words; i++) {
@@ -83,7 +71,7 @@ INLINE uint32_t swar(const uint32_t *a, const uint32_t *b, uint32_t words, const
 }
 
 /* The same, three words joined as soon as their fields have room. */
-INLINE uint32_t merged(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
+BW_INLINE uint32_t merged(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
     uint32_t sum = 0, i = 0;
     (void)table;
     for (; i + 3 <= words; i += 3) {
@@ -96,22 +84,22 @@ INLINE uint32_t merged(const uint32_t *a, const uint32_t *b, uint32_t words, con
 }
 
 /* A carry-save adder within the row: ones, twos, fours, and an eight for every eight words. */
-INLINE uint32_t harley_seal(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
+BW_INLINE uint32_t harley_seal(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
     uint32_t one = 0, two = 0, four = 0, distance = 0;
     (void)table;
     if (words < 8) {
         for (uint32_t i = 0; i < words; i += 2) {
-            uint32_t carry = add(&one, a[i] ^ b[i], a[i + 1] ^ b[i + 1]), kept = two & carry;
+            uint32_t carry = bw_add(&one, a[i] ^ b[i], a[i + 1] ^ b[i + 1]), kept = two & carry;
             two ^= carry;
             four ^= kept;
         }
     } else {
         for (uint32_t i = 0; i < words; i += 8) {
-            uint32_t two1 = add(&one, a[i] ^ b[i], a[i + 1] ^ b[i + 1]);
-            uint32_t four1 = add(&two, two1, add(&one, a[i + 2] ^ b[i + 2], a[i + 3] ^ b[i + 3]));
-            uint32_t two2 = add(&one, a[i + 4] ^ b[i + 4], a[i + 5] ^ b[i + 5]);
-            uint32_t four2 = add(&two, two2, add(&one, a[i + 6] ^ b[i + 6], a[i + 7] ^ b[i + 7]));
-            distance += 8 * ones(add(&four, four1, four2));
+            uint32_t two1 = bw_add(&one, a[i] ^ b[i], a[i + 1] ^ b[i + 1]);
+            uint32_t four1 = bw_add(&two, two1, bw_add(&one, a[i + 2] ^ b[i + 2], a[i + 3] ^ b[i + 3]));
+            uint32_t two2 = bw_add(&one, a[i + 4] ^ b[i + 4], a[i + 5] ^ b[i + 5]);
+            uint32_t four2 = bw_add(&two, two2, bw_add(&one, a[i + 6] ^ b[i + 6], a[i + 7] ^ b[i + 7]));
+            distance += 8 * ones(bw_add(&four, four1, four2));
         }
     }
     return distance + total(in_bytes(in_nibbles(one) + 2 * in_nibbles(two)) + 4 * in_bytes(in_nibbles(four)), words);
