@@ -6,15 +6,14 @@
 #include "internal.h"
 
 enum {
-    COUNTERS = 10, /* planes of a lane's counter at 512 bits */
+    COUNTERS = 10, /* planes of a lane's counter, at most: 512 bits */
+    FEWEST = 3,    /* and at least: eight planes are counted at a time */
     GROUPS = 2,    /* words of a plane: 32 or 64 lanes */
     CHUNK = 8,     /* planes between two looks at whether a lane is left */
-    RUN = 32,      /* blocks of which the nearest is remembered */
-    BATCH = 1024,  /* blocks that are put in order together, a byte of work memory each: 65,536 documents */
-    CLIPPED = 254,
-    DONE = 255,
+    BATCH = 1024,  /* blocks that are put in order together: 65,536 documents */
+    NONE = BATCH,
     WORDS = BW_MAX_BITS / 32,
-    PIECE = 32, /* words of planes that are fetched together */
+    PIECE = 32 * GROUPS, /* words of planes that are fetched together */
     HEAD = WORDS + (COUNTERS * GROUPS)
 };
 
@@ -23,45 +22,53 @@ typedef struct lanes {
     uint32_t odd, dead;
 } lanes;
 
+/* Blocks of a batch by the distance of their pivots: a list for each distance, blocks in ascending order. */
+typedef struct order {
+    uint16_t first[BW_MAX_BITS + 1], next[BATCH];
+} order;
+
+typedef char order_fits[sizeof(order) <= BW_SEARCH_WORK ? 1 : -1];
+
 typedef struct scan {
     bw_source *source;
     const bw_table *table;
     const uint32_t *code;
     bw_hit *hits; /* sorted by (distance, slot) */
     uint32_t wanted, found, limit;
-    uint32_t words, groups, planes; /* planes of a counter: log2(bits) + 1 */
-    uint32_t record, stride;        /* bytes of a pivot's record and of a block's body */
-    uint32_t spent;                 /* bytes fetched */
-    uint32_t flip;                  /* ~0 where zeros are counted */
-    uint32_t waiting;               /* planes in the buffer */
-    uint32_t buffer[CHUNK * GROUPS];
+    uint32_t words, groups;
+    uint32_t record, stride; /* bytes of a pivot's record and of a block's body */
+    uint32_t spent;          /* bytes fetched */
+    uint32_t flip;           /* ~0 where zeros are counted */
+    uint32_t planes;         /* of this block's counters */
+    uint32_t waiting;        /* planes in the buffer */
+    uint32_t buffer[GROUPS][CHUNK];
     uint32_t differs[WORDS], early[WORDS];
     lanes lanes[GROUPS];
-    uint32_t scratch[HEAD];
+    uint32_t scratch[PIECE];
 } scan;
 
-typedef char scratch_fits_pieces[HEAD >= PIECE && HEAD > WORDS ? 1 : -1];
+typedef char scratch_fits_heads[PIECE >= HEAD ? 1 : -1];
 
 static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32_t ahead) {
     scan->spent += 4 * words;
     return (const uint32_t *)(const void *)bw_fetch(scan->source, offset, 4 * words, ahead, (uint8_t *)scan->scratch);
 }
 
-/* Ones of each nibble, then of each byte: 16 words cannot overflow a byte. */
+/* Ones of each nibble, then of each byte. */
 BW_INLINE uint32_t ones_by_byte(uint32_t x) {
     x -= x >> 1 & 0x55555555;
     x = (x & 0x33333333) + (x >> 2 & 0x33333333);
     return (x + (x >> 4)) & 0x0F0F0F0F;
 }
 
-/* D, leaving e in `differs`. */
-static uint32_t distance_to(scan *scan, const uint32_t *pivot) {
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < scan->words; i++) {
-        uint32_t e = pivot[i] ^ scan->code[i];
-        scan->differs[i] = e;
-        bytes += ones_by_byte(e);
+/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte holds 512 bits' share: 136. */
+static uint32_t distance_to(const scan *scan, const uint32_t *pivot) {
+    const uint32_t *code = scan->code, *end = pivot + scan->words;
+    uint32_t ones = 0, twos = 0;
+    for (; pivot < end; pivot += 2, code += 2) {
+        twos += ones_by_byte(bw_add(&ones, pivot[0] ^ code[0], pivot[1] ^ code[1]));
     }
+    uint32_t bytes = 2 * twos + ones_by_byte(ones);
     bytes = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
     return (bytes & 0xFFFF) + (bytes >> 16);
 }
@@ -101,13 +108,23 @@ static uint32_t zeros_side(const scan *scan, uint32_t away, uint32_t mean) {
     return beats_ones && beats_all;
 }
 
-/* start + r, or start - r with `negate` all ones, r a lane's weight above the minimum: each plane to `sum` where there is one.
- * Returns the lanes where it is negative. Two's complement of planes + 2 bits holds whatever a file may say. */
-static uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start, uint32_t negate, uint32_t *sum) {
+static uint32_t bit_length(uint32_t value) {
+    uint32_t length = 0;
+    for (; value > 0; value >>= 1) {
+        length++;
+    }
+    return length;
+}
+
+/* start + r, or start - r with `negate` all ones, r a lane's weight above the minimum: in two's complement, each of `width` planes
+ * to `sum` where there is one. Returns the lanes where it is negative. */
+static uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start, uint32_t negate, uint32_t width,
+                       uint32_t *sum) {
     uint32_t carry = negate, s = 0;
-    for (uint32_t j = 0; j < scan->planes + 2; j++) {
-        uint32_t r = j < spread ? weights[j * scan->groups] ^ negate : negate;
-        uint32_t a = 0u - (start >> j & 1), t = a ^ r;
+    for (uint32_t j = 0; j < width; j++, weights += scan->groups) {
+        uint32_t r = j < spread ? *weights ^ negate : negate;
+        uint32_t a = 0u - (start & 1), t = a ^ r;
+        start >>= 1;
         s = t ^ carry;
         carry = (a & r) | (t & carry);
         if (sum) {
@@ -119,17 +136,19 @@ static uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t sprea
 
 /* What each lane may still add, from the weights. Returns whether a live lane is within the limit. */
 static int start_lanes(scan *scan, const uint32_t *weights, uint32_t spread, uint32_t away, uint32_t least, uint32_t most) {
-    uint32_t left = scan->limit - away + least, right = scan->limit + away - least, alive = 0;
+    int32_t left = (int32_t)(scan->limit + least) - (int32_t)away, right = (int32_t)(scan->limit + away) - (int32_t)least;
+    int32_t range = (1 << spread) - 1; /* a lane's weight above the minimum, whatever the file says, is no larger */
+    uint32_t alive = 0, negate = scan->flip, other = scan->flip ? left < 0 : right < (int32_t)(most - least);
+    int32_t start = negate ? right : left, end = negate ? right - range : left + range;
+    uint32_t width = bit_length((uint32_t)((start < 0 ? -start : start) | (end < 0 ? -end : end))) + 1;
+    width = width < FEWEST + 2 ? FEWEST + 2 : width;
+    scan->planes = width - 2;
     for (uint32_t g = 0; g < scan->groups; g++) {
         uint32_t sum[COUNTERS + 2];
         lanes *lanes = &scan->lanes[g];
-        const uint32_t *at = weights + g;
-        if (scan->flip) {
-            lanes->dead |= budget(scan, at, spread, right, ~0u, sum);
-            lanes->dead |= (int32_t)left < 0 ? budget(scan, at, spread, left, 0, NULL) : 0;
-        } else {
-            lanes->dead |= budget(scan, at, spread, left, 0, sum);
-            lanes->dead |= scan->limit + away < most ? budget(scan, at, spread, right, ~0u, NULL) : 0;
+        lanes->dead |= budget(scan, weights + g, spread, (uint32_t)start, negate, width, sum);
+        if (other) { /* a bound that rarely says more */
+            lanes->dead |= budget(scan, weights + g, spread, (uint32_t)(negate ? left : right), ~negate, COUNTERS + 2, NULL);
         }
         lanes->odd = sum[0];
         for (uint32_t j = 0; j < scan->planes; j++) {
@@ -140,26 +159,31 @@ static int start_lanes(scan *scan, const uint32_t *weights, uint32_t spread, uin
     return alive != 0;
 }
 
-/* Count the buffer's eight planes. Returns whether a lane is left. */
+/* Count the buffer's planes. Returns whether a lane is left. */
 static int count_chunk(scan *scan) {
     uint32_t alive = 0;
+    scan->spent += 4 * scan->groups * scan->waiting;
     scan->waiting = 0;
     for (uint32_t g = 0; g < scan->groups; g++) {
         lanes *lanes = &scan->lanes[g];
-        uint32_t *counter = lanes->counter;
-        const uint32_t *from = scan->buffer + g;
-        uint32_t step = scan->groups;
-        uint32_t a = bw_add(&counter[0], from[0], from[step]);
-        uint32_t b = bw_add(&counter[0], from[2 * step], from[3 * step]);
-        uint32_t fours = bw_add(&counter[1], a, b);
-        a = bw_add(&counter[0], from[4 * step], from[5 * step]);
-        b = bw_add(&counter[0], from[6 * step], from[7 * step]);
-        a = bw_add(&counter[1], a, b);
+        uint32_t *counter = lanes->counter, *plane = scan->buffer[g];
+        for (uint32_t i = 0; i < CHUNK && scan->flip; i++) {
+            plane[i] = ~plane[i];
+        }
+        uint32_t ones = counter[0], twos = counter[1];
+        uint32_t a = bw_add(&ones, plane[0], plane[1]);
+        uint32_t b = bw_add(&ones, plane[2], plane[3]);
+        uint32_t fours = bw_add(&twos, a, b);
+        a = bw_add(&ones, plane[4], plane[5]);
+        b = bw_add(&ones, plane[6], plane[7]);
+        a = bw_add(&twos, a, b);
+        counter[0] = ones;
+        counter[1] = twos;
         uint32_t carry = bw_add(&counter[2], fours, a);
-        for (uint32_t j = 3; j < scan->planes; j++) {
-            uint32_t plane = counter[j];
-            counter[j] = plane ^ carry;
-            carry &= plane;
+        for (uint32_t j = FEWEST; j < scan->planes; j++) {
+            uint32_t plane = counter[j] ^ carry;
+            counter[j] = plane;
+            carry &= ~plane; /* where the new bit is 1 there was nothing to carry on */
         }
         lanes->dead |= carry;
         alive |= ~lanes->dead;
@@ -167,51 +191,56 @@ static int count_chunk(scan *scan) {
     return alive != 0;
 }
 
-/* Count the planes of a word's mask. Returns 1, 0 when no lane is left, or an error. */
-static int count_planes(scan *scan, uint32_t mask, uint32_t at, uint32_t ahead) {
-    uint32_t together = scan->groups == 1 ? 32 : 16; /* planes of a piece */
-    for (; mask != 0; mask = together == 32 ? 0 : mask >> 16, at += 4 * PIECE, ahead -= 4 * PIECE) {
-        uint32_t now = together == 32 ? mask : mask & 0xFFFF;
-        if (now == 0) {
-            continue;
+/* The place of a word's lowest one: what is above 26 of its product with a de Bruijn sequence (Leiserson, Prokop and Randall 1998). */
+static const uint8_t PLACES[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
+                                   31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
+
+/* Count the planes that a mask names. Returns whether a lane is left. */
+static int count_planes(scan *scan, uint32_t mask, const uint32_t *planes) {
+    uint32_t *to = scan->buffer[0] + scan->waiting;
+    uint32_t double_width = scan->groups - 1;
+    for (; mask != 0; mask &= mask - 1) {
+        const uint32_t *from = planes + (PLACES[(mask & (0u - mask)) * 0x077CB531u >> 27] << double_width);
+        to[0] = from[0];
+        to[CHUNK] = from[double_width];
+        if (++to == scan->buffer[1]) {
+            scan->waiting = CHUNK;
+            if (!count_chunk(scan)) {
+                return 0;
+            }
+            to = scan->buffer[0];
         }
-        const uint32_t *from = fetch(scan, at, PIECE, ahead);
-        if (!from) {
-            return BW_ERR_READ;
-        }
-        scan->spent -= 4 * PIECE; /* where memory is mapped only the planes themselves are read */
-        for (; now != 0; now >>= 1, from += scan->groups) {
-            if (now & 1) {
-                uint32_t *to = scan->buffer + scan->waiting * scan->groups;
-                to[0] = from[0] ^ scan->flip;
-                if (scan->groups == 2) {
-                    to[1] = from[1] ^ scan->flip;
+    }
+    scan->waiting = (uint32_t)(to - scan->buffer[0]);
+    return 1;
+}
+
+/* All planes of the side, uneven ones first where ones are counted, last where zeros are. Returns 1, 0 when no lane is left, or an error. */
+static int count_side(scan *scan, uint32_t at) {
+    uint32_t bytes = 128 * scan->groups, ahead;
+    const uint8_t *body;
+    uint32_t together = bw_span(scan->source, at, &body) >= scan->words * bytes;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        ahead = scan->words * bytes;
+        for (uint32_t word = 0; word < scan->words; word++, ahead -= bytes) {
+            uint32_t mask = (scan->differs[word] ^ ~scan->flip) & (pass ? ~scan->early[word] : scan->early[word]);
+            if (mask != 0) {
+                const uint8_t *from = body + word * bytes;
+                if (!together) {
+                    from = bw_fetch(scan->source, at + word * bytes, bytes, ahead, (uint8_t *)scan->scratch);
+                    if (!from) {
+                        return BW_ERR_READ;
+                    }
                 }
-                scan->spent += 4 * scan->groups;
-                if (++scan->waiting == CHUNK && !count_chunk(scan)) {
+                if (!count_planes(scan, mask, (const uint32_t *)(const void *)from)) {
                     return 0;
                 }
             }
         }
     }
-    return 1;
-}
-
-/* All planes of the side, uneven ones first where ones are counted, last where zeros are. As count_planes. */
-static int count_side(scan *scan, uint32_t at) {
-    uint32_t word_bytes = 128 * scan->groups, total = scan->words * word_bytes;
-    for (uint32_t pass = 0; pass < 2; pass++) {
-        for (uint32_t word = 0; word < scan->words; word++) {
-            uint32_t mask = (scan->differs[word] ^ ~scan->flip) & (pass ? ~scan->early[word] : scan->early[word]);
-            int status = count_planes(scan, mask, at + word * word_bytes, total - word * word_bytes);
-            if (status <= 0) {
-                return status;
-            }
-        }
-    }
     if (scan->waiting > 0) {
-        for (uint32_t i = scan->waiting * scan->groups; i < CHUNK * scan->groups; i++) {
-            scan->buffer[i] = 0;
+        for (uint32_t i = scan->waiting; i < CHUNK; i++) {
+            scan->buffer[0][i] = scan->buffer[1][i] = scan->flip;
         }
         return count_chunk(scan);
     }
@@ -258,25 +287,23 @@ static int read_live(scan *scan, uint32_t slot) {
     return any != 0;
 }
 
-/* One block, `near` and `far` bounds of D from its key. */
-static int visit(scan *scan, uint32_t block, uint32_t near, uint32_t far) {
+/* One block, whose pivot is `away` from the query. */
+static int visit(scan *scan, uint32_t block, uint32_t away) {
     const bw_table *table = scan->table;
     uint32_t at = table->pivots.offset + block * scan->record, slot = block * table->lanes;
     const uint32_t *record = fetch(scan, at, 1, scan->record);
     if (!record) {
         return BW_ERR_READ;
     }
-    uint32_t least = *record & 1023, most = *record >> 10 & 1023, mean = *record >> 20 & 1023, spread = 0;
+    uint32_t least = *record & 1023, most = *record >> 10 & 1023, mean = *record >> 20 & 1023;
     scan->limit = scan->found == scan->wanted ? scan->hits[scan->found - 1].distance : table->bits;
     if (least > most || most > table->bits || mean > table->bits) {
         return BW_ERR_FORMAT;
     }
-    if (near > most + scan->limit || least > far + scan->limit) {
+    if (away > most + scan->limit || least > away + scan->limit) {
         return BW_OK;
     }
-    for (uint32_t span = most - least; span > 0; span >>= 1) {
-        spread++;
-    }
+    uint32_t spread = bit_length(most - least);
     int status = spread > table->weight_planes ? BW_ERR_FORMAT : read_live(scan, slot);
     if (status <= 0) {
         return status;
@@ -285,7 +312,9 @@ static int visit(scan *scan, uint32_t block, uint32_t near, uint32_t far) {
     if (!pivot) {
         return BW_ERR_READ;
     }
-    uint32_t away = distance_to(scan, pivot);
+    for (uint32_t i = 0; i < scan->words; i++) {
+        scan->differs[i] = pivot[i] ^ scan->code[i];
+    }
     at = table->codes.offset + block * scan->stride;
     const uint32_t *head = fetch(scan, at, scan->words + spread * scan->groups, scan->stride);
     if (!head) {
@@ -303,42 +332,22 @@ static int visit(scan *scan, uint32_t block, uint32_t near, uint32_t far) {
     return status <= 0 ? status : insert_lanes(scan, slot);
 }
 
-/* Distances of a batch's pivots, halved at 512 bits and clipped, and the nearest of each run. */
-static int read_keys(scan *scan, uint32_t first, uint32_t blocks, uint8_t *keys, uint8_t *nearest) {
+/* Put a batch's blocks in order. */
+static int read_pivots(scan *scan, uint32_t first, uint32_t blocks, order *order) {
+    for (uint32_t distance = 0; distance <= scan->table->bits; distance++) {
+        order->first[distance] = NONE;
+    }
     uint32_t at = scan->table->pivots.offset + first * scan->record;
     for (uint32_t i = 0; i < blocks; i++, at += scan->record) {
         const uint32_t *record = fetch(scan, at, scan->words + 1, (blocks - i) * scan->record);
         if (!record) {
             return BW_ERR_READ;
         }
-        uint8_t key = (uint8_t)bw_min(distance_to(scan, record + 1) >> (scan->table->bits == 512), CLIPPED);
-        keys[i] = key;
-        if (i % RUN == 0 || key < nearest[i / RUN]) {
-            nearest[i / RUN] = key;
-        }
+        uint32_t distance = distance_to(scan, record + 1);
+        order->next[i] = order->first[distance];
+        order->first[distance] = (uint16_t)i;
     }
     return BW_OK;
-}
-
-/* The block with the smallest key, the first of equals, and its key; it is done with. */
-static uint32_t take_nearest(uint8_t *keys, uint8_t *nearest, uint32_t blocks, uint32_t *key) {
-    uint32_t run = 0, index, rest = DONE;
-    for (uint32_t i = 1; i * RUN < blocks; i++) {
-        run = nearest[i] < nearest[run] ? i : run;
-    }
-    for (index = run * RUN; keys[index] != nearest[run]; index++) {
-    }
-    *key = keys[index];
-    keys[index] = DONE;
-    for (uint32_t i = run * RUN; i < bw_min(run * RUN + RUN, blocks); i++) {
-        rest = bw_min(rest, keys[i]);
-    }
-    nearest[run] = (uint8_t)rest;
-    return index;
-}
-
-static uint32_t log2_of(uint32_t bits) {
-    return bits == 64 ? 6 : bits == 128 ? 7 : bits == 256 ? 8 : 9;
 }
 
 /* effort percent of the codes' bytes, to a few in a thousand, without a division. */
@@ -348,7 +357,7 @@ static uint32_t allowance(uint32_t bytes, uint32_t effort) {
 
 int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
                        bw_hit *hits, uint8_t *work) {
-    uint8_t *keys = work, *nearest = work + BATCH;
+    order *order = (void *)work;
     scan scan;
     uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
     scan.source = source;
@@ -359,19 +368,20 @@ int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t 
     scan.found = scan.spent = 0;
     scan.words = table->bits / 32;
     scan.groups = table->lanes / BW_LANES;
-    scan.planes = log2_of(table->bits) + 1;
     scan.record = 4 * (scan.words + 1);
     scan.stride = bw_residual_stride(table);
     for (uint32_t first = 0; first < blocks; first += BATCH) {
         uint32_t here = bw_min(blocks - first, BATCH);
         uint32_t enough = allowance((first + here) * table->lanes * (table->bits / 8), effort); /* each batch has its share */
-        int status = read_keys(&scan, first, here, keys, nearest);
-        for (uint32_t i = 0; i < here && status >= 0; i++) {
-            if (scan.spent >= enough && scan.found == scan.wanted) {
-                break;
+        int status = read_pivots(&scan, first, here, order);
+        for (uint32_t away = 0; away <= table->bits && status >= 0; away++) {
+            for (uint32_t i = order->first[away]; i != NONE && status >= 0; i = order->next[i]) {
+                if (scan.spent >= enough && scan.found == scan.wanted) {
+                    away = table->bits;
+                    break;
+                }
+                status = visit(&scan, first + i, away);
             }
-            uint32_t key, index = take_nearest(keys, nearest, here, &key), halved = table->bits == 512;
-            status = visit(&scan, first + index, key << halved, key == CLIPPED ? table->bits : (key << halved) + halved);
         }
         if (status < 0) {
             return status;

@@ -13,8 +13,7 @@ from .residual import Blocks, statistics
 CHUNK = 8
 """Planes between two looks at whether a lane is left."""
 BATCH = 1024
-"""Blocks that are put in order together: one byte of a chip's stack each."""
-CLIPPED = 254
+"""Blocks that are put in order together: two bytes of a chip's work memory each."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,20 @@ class Scan:
         blocks, width = self.blocks, 32 * self.blocks.words
         count, plane = len(blocks.pivots), blocks.lanes // 8
         record = 4 * blocks.pivots.shape[1]
-        halved = int(width == 512)
         fetched = again = 0
         hits: list[tuple[int, int]] = []
         wanted = min(k, self.count)
         for first in range(0, count, BATCH):
             apart = distances(query, self.pivots[first : first + BATCH])
             fetched += len(apart) * record
-            keys = np.minimum(apart >> halved, CLIPPED)
             enough = allowance((first + len(apart)) * blocks.lanes * width // 8, effort)  # each batch has its share
-            for index in np.argsort(keys, kind="stable"):
+            for index in np.lexsort((-np.arange(len(apart)), apart)):  # of equals the last first: a chip prepends to lists
                 if enough is not None and fetched >= enough and len(hits) == wanted:
                     break
-                block, away, key = first + int(index), int(apart[index]), int(keys[index])
+                block, away = first + int(index), int(apart[index])
                 limit = hits[-1][0] if len(hits) == wanted else width
                 again, fetched = again + 4, fetched + 4  # the statistics, which the pass over the pivots has read too
-                most_away = width if key == CLIPPED else (key << halved) + halved
-                too_far = (key << halved) > self.most[block] + limit or self.least[block] > most_away + limit
+                too_far = away > self.most[block] + limit or self.least[block] > away + limit
                 if too_far or not self.live[block].any():
                     continue
                 again, fetched = again + record - 4, fetched + record - 4
