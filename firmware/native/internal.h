@@ -134,4 +134,34 @@ typedef struct bw_scan {
 /* Scan blocks until one has a live lane whose count does not overflow. Returns how many were passed before it. */
 uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
 
+/* Residual blocks, of one or two words a plane. What counts their planes: scan.c, and scan_thumb.S, which knows the offsets. */
+enum {
+    BW_GROUPS = 2,
+    BW_CHUNK = 8,     /* planes that are counted together, between two looks at whether a lane is left */
+    BW_COUNTERS = 10, /* planes of a counter, at most: 512 bits */
+    BW_FOURS = 3      /* of them, what eight planes are added to before a carry ripples on */
+};
+
+typedef struct bw_lanes {
+    uint32_t counter[BW_COUNTERS]; /* it overflows when a lane has spent its budget */
+    uint32_t dead;                 /* lanes that have */
+    uint32_t odd;                  /* what halving the budget left */
+} bw_lanes;
+
+typedef struct bw_tally {
+    bw_lanes lanes[BW_GROUPS];
+    uint32_t buffer[BW_CHUNK][BW_GROUPS]; /* planes not counted yet */
+    uint32_t *to;                         /* where in it the next one goes */
+    uint32_t counted;                     /* planes, in all */
+    uint32_t groups;                      /* words of a plane */
+    uint32_t ripples;                     /* counters in use beyond BW_FOURS: 1 or more */
+    uint32_t flip;                        /* all ones: count zeros, the first BW_FOURS counters being complements */
+    const uint8_t *places;                /* the byte at which a plane begins, by its bit in a mask times BW_DE_BRUIJN >> 27 */
+} bw_tally;
+
+#define BW_DE_BRUIJN 0x077CB531u
+
+/* Count the planes that a mask names, as soon as eight are there. Returns whether a lane is left. */
+uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally);
+
 #endif

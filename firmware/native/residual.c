@@ -6,21 +6,12 @@
 #include "internal.h"
 
 enum {
-    COUNTERS = 10, /* planes of a lane's counter, at most: 512 bits */
-    FEWEST = 3,    /* and at least: eight planes are counted at a time */
-    GROUPS = 2,    /* words of a plane: 32 or 64 lanes */
-    CHUNK = 8,     /* planes between two looks at whether a lane is left */
-    BATCH = 1024,  /* blocks that are put in order together: 65,536 documents */
+    BATCH = 1024, /* blocks that are put in order together: 65,536 documents */
     NONE = BATCH,
     WORDS = BW_MAX_BITS / 32,
-    PIECE = 32 * GROUPS, /* words of planes that are fetched together */
-    HEAD = WORDS + (COUNTERS * GROUPS)
+    PIECE = 32 * BW_GROUPS, /* words of planes that are fetched together */
+    HEAD = WORDS + (BW_COUNTERS * BW_GROUPS)
 };
-
-typedef struct lanes {
-    uint32_t counter[COUNTERS]; /* 2^planes - 1 less what half the budget has left: it overflows when that is spent */
-    uint32_t odd, dead;
-} lanes;
 
 /* Blocks of a batch by the distance of their pivots: a list for each distance, blocks in ascending order. */
 typedef struct order {
@@ -35,19 +26,23 @@ typedef struct scan {
     const uint32_t *code;
     bw_hit *hits; /* sorted by (distance, slot) */
     uint32_t wanted, found, limit;
-    uint32_t words, groups;
+    uint32_t words, groups; /* of a code, of a plane */
     uint32_t record, stride; /* bytes of a pivot's record and of a block's body */
     uint32_t spent;          /* bytes fetched */
-    uint32_t flip;           /* ~0 where zeros are counted */
-    uint32_t planes;         /* of this block's counters */
-    uint32_t waiting;        /* planes in the buffer */
-    uint32_t buffer[GROUPS][CHUNK];
     uint32_t differs[WORDS], early[WORDS];
-    lanes lanes[GROUPS];
+    bw_tally tally;
     uint32_t scratch[PIECE];
 } scan;
 
 typedef char scratch_fits_heads[PIECE >= HEAD ? 1 : -1];
+
+/* Where in a word the only one of x is: what is above 26 of x times a de Bruijn sequence says it (Leiserson, Prokop and Randall 1998).
+ * In bytes of planes of one word, of two. */
+static const uint8_t PLACES[BW_GROUPS][32] = {
+    {0,   4,   112, 8,   116, 56,  96,  12, 120, 88,  80,  60,  100, 68,  16,  32,
+     124, 108, 52,  92,  84,  76,  64,  28, 104, 48,  72,  24,  44,  20,  40,  36},
+    {0,   8,   224, 16,  232, 112, 192, 24, 240, 176, 160, 120, 200, 136, 32,  64,
+     248, 216, 104, 184, 168, 152, 128, 56, 208, 96,  144, 48,  88,  40,  80,  72}};
 
 static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32_t ahead) {
     scan->spent += 4 * words;
@@ -138,124 +133,69 @@ static uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t sprea
 static int start_lanes(scan *scan, const uint32_t *weights, uint32_t spread, uint32_t away, uint32_t least, uint32_t most) {
     int32_t left = (int32_t)(scan->limit + least) - (int32_t)away, right = (int32_t)(scan->limit + away) - (int32_t)least;
     int32_t range = (1 << spread) - 1; /* a lane's weight above the minimum, whatever the file says, is no larger */
-    uint32_t alive = 0, negate = scan->flip, other = scan->flip ? left < 0 : right < (int32_t)(most - least);
+    uint32_t alive = 0, negate = scan->tally.flip, other = scan->tally.flip ? left < 0 : right < (int32_t)(most - least);
     int32_t start = negate ? right : left, end = negate ? right - range : left + range;
     uint32_t width = bit_length((uint32_t)((start < 0 ? -start : start) | (end < 0 ? -end : end))) + 1;
-    width = width < FEWEST + 2 ? FEWEST + 2 : width;
-    scan->planes = width - 2;
+    width = width < BW_FOURS + 3 ? BW_FOURS + 3 : width; /* at least one counter ripples */
+    scan->tally.ripples = width - 2 - BW_FOURS;
     for (uint32_t g = 0; g < scan->groups; g++) {
-        uint32_t sum[COUNTERS + 2];
-        lanes *lanes = &scan->lanes[g];
+        uint32_t sum[BW_COUNTERS + 2];
+        bw_lanes *lanes = &scan->tally.lanes[g];
         lanes->dead |= budget(scan, weights + g, spread, (uint32_t)start, negate, width, sum);
         if (other) { /* a bound that rarely says more */
-            lanes->dead |= budget(scan, weights + g, spread, (uint32_t)(negate ? left : right), ~negate, COUNTERS + 2, NULL);
+            lanes->dead |= budget(scan, weights + g, spread, (uint32_t)(negate ? left : right), ~negate, BW_COUNTERS + 2, NULL);
         }
         lanes->odd = sum[0];
-        for (uint32_t j = 0; j < scan->planes; j++) {
-            lanes->counter[j] = ~sum[j + 1];
+        for (uint32_t j = 0; j < width - 2; j++) {
+            lanes->counter[j] = sum[j + 1] ^ (j < BW_FOURS ? ~negate : ~0u);
         }
         alive |= ~lanes->dead;
     }
     return alive != 0;
 }
 
-/* Count the buffer's planes. Returns whether a lane is left. */
-static int count_chunk(scan *scan) {
-    uint32_t alive = 0;
-    scan->spent += 4 * scan->groups * scan->waiting;
-    scan->waiting = 0;
-    for (uint32_t g = 0; g < scan->groups; g++) {
-        lanes *lanes = &scan->lanes[g];
-        uint32_t *counter = lanes->counter, *plane = scan->buffer[g];
-        for (uint32_t i = 0; i < CHUNK && scan->flip; i++) {
-            plane[i] = ~plane[i];
-        }
-        uint32_t ones = counter[0], twos = counter[1];
-        uint32_t a = bw_add(&ones, plane[0], plane[1]);
-        uint32_t b = bw_add(&ones, plane[2], plane[3]);
-        uint32_t fours = bw_add(&twos, a, b);
-        a = bw_add(&ones, plane[4], plane[5]);
-        b = bw_add(&ones, plane[6], plane[7]);
-        a = bw_add(&twos, a, b);
-        counter[0] = ones;
-        counter[1] = twos;
-        uint32_t carry = bw_add(&counter[2], fours, a);
-        for (uint32_t j = FEWEST; j < scan->planes; j++) {
-            uint32_t plane = counter[j] ^ carry;
-            counter[j] = plane;
-            carry &= ~plane; /* where the new bit is 1 there was nothing to carry on */
-        }
-        lanes->dead |= carry;
-        alive |= ~lanes->dead;
-    }
-    return alive != 0;
-}
-
-/* The place of a word's lowest one: what is above 26 of its product with a de Bruijn sequence (Leiserson, Prokop and Randall 1998). */
-static const uint8_t PLACES[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
-                                   31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
-
-/* Count the planes that a mask names. Returns whether a lane is left. */
-static int count_planes(scan *scan, uint32_t mask, const uint32_t *planes) {
-    uint32_t *to = scan->buffer[0] + scan->waiting;
-    uint32_t double_width = scan->groups - 1;
-    for (; mask != 0; mask &= mask - 1) {
-        const uint32_t *from = planes + (PLACES[(mask & (0u - mask)) * 0x077CB531u >> 27] << double_width);
-        to[0] = from[0];
-        to[CHUNK] = from[double_width];
-        if (++to == scan->buffer[1]) {
-            scan->waiting = CHUNK;
-            if (!count_chunk(scan)) {
-                return 0;
-            }
-            to = scan->buffer[0];
-        }
-    }
-    scan->waiting = (uint32_t)(to - scan->buffer[0]);
-    return 1;
-}
-
-/* All planes of the side, uneven ones first where ones are counted, last where zeros are. Returns 1, 0 when no lane is left, or an error. */
+/* All planes of the side, uneven ones first where ones are counted, last where zeros are. Returns 1, 0 when no lane is left, or an
+ * error. */
 static int count_side(scan *scan, uint32_t at) {
-    uint32_t bytes = 128 * scan->groups, ahead;
+    bw_tally *tally = &scan->tally;
     const uint8_t *body;
-    uint32_t together = bw_span(scan->source, at, &body) >= scan->words * bytes;
+    uint32_t bytes = 128 * scan->groups, total = scan->words * bytes;
+    uint32_t together = bw_span(scan->source, at, &body) >= total;
     for (uint32_t pass = 0; pass < 2; pass++) {
-        ahead = scan->words * bytes;
-        for (uint32_t word = 0; word < scan->words; word++, ahead -= bytes) {
-            uint32_t mask = (scan->differs[word] ^ ~scan->flip) & (pass ? ~scan->early[word] : scan->early[word]);
+        for (uint32_t word = 0, done = 0; word < scan->words; word++, done += bytes) {
+            uint32_t mask = (scan->differs[word] ^ ~tally->flip) & (pass ? ~scan->early[word] : scan->early[word]);
             if (mask != 0) {
-                const uint8_t *from = body + word * bytes;
-                if (!together) {
-                    from = bw_fetch(scan->source, at + word * bytes, bytes, ahead, (uint8_t *)scan->scratch);
-                    if (!from) {
-                        return BW_ERR_READ;
-                    }
+                const uint8_t *from = together ? body + done : bw_fetch(scan->source, at + done, bytes, total - done, (uint8_t *)scan->scratch);
+                if (!from) {
+                    return BW_ERR_READ;
                 }
-                if (!count_planes(scan, mask, (const uint32_t *)(const void *)from)) {
+                if (!bw_count_planes(mask, (const uint32_t *)(const void *)from, tally)) {
                     return 0;
                 }
             }
         }
     }
-    if (scan->waiting > 0) {
-        for (uint32_t i = scan->waiting; i < CHUNK; i++) {
-            scan->buffer[0][i] = scan->buffer[1][i] = scan->flip;
-        }
-        return count_chunk(scan);
+    if (tally->to == tally->buffer[0]) {
+        return 1;
     }
-    return 1;
+    for (; tally->to < tally->buffer[BW_CHUNK]; tally->to += BW_GROUPS) {
+        tally->to[0] = tally->to[1] = tally->flip;
+        tally->counted--;
+    }
+    return (int)bw_count_planes(0, NULL, tally);
 }
 
 static int insert_lanes(scan *scan, uint32_t slot) {
+    uint32_t counters = BW_FOURS + scan->tally.ripples;
+    uint32_t spent_all = ((1u << counters) - 1) & ~(scan->tally.flip & ((1u << BW_FOURS) - 1));
     for (uint32_t g = 0; g < scan->groups; g++, slot += BW_LANES) {
-        const lanes *lanes = &scan->lanes[g];
+        const bw_lanes *lanes = &scan->tally.lanes[g];
         uint32_t alive = ~lanes->dead;
         for (uint32_t lane = 0; alive != 0; lane++, alive >>= 1) {
             if (alive & 1) {
-                uint32_t left = 0;
-                for (uint32_t j = 0; j < scan->planes; j++) {
-                    left |= (~lanes->counter[j] >> lane & 1) << j;
+                uint32_t left = spent_all;
+                for (uint32_t j = 0; j < counters; j++) {
+                    left ^= (lanes->counter[j] >> lane & 1) << j;
                 }
                 uint32_t below = 2 * left + (lanes->odd >> lane & 1);
                 if (below > scan->limit) {
@@ -281,7 +221,7 @@ static int read_live(scan *scan, uint32_t slot) {
         if (g < words && table->count - slot < BW_LANES) {
             word &= (1u << (table->count - slot)) - 1;
         }
-        scan->lanes[g].dead = ~word;
+        scan->tally.lanes[g].dead = ~word;
         any |= word;
     }
     return any != 0;
@@ -320,19 +260,21 @@ static int visit(scan *scan, uint32_t block, uint32_t away) {
     if (!head) {
         return BW_ERR_READ;
     }
-    scan->flip = zeros_side(scan, away, mean) ? ~0u : 0;
-    scan->waiting = 0;
+    scan->tally.flip = zeros_side(scan, away, mean) ? ~0u : 0;
+    scan->tally.to = scan->tally.buffer[0];
+    scan->tally.counted = 0;
     for (uint32_t i = 0; i < scan->words; i++) {
-        scan->early[i] = head[i] ^ scan->flip;
+        scan->early[i] = head[i] ^ scan->tally.flip;
     }
     if (!start_lanes(scan, head + scan->words, spread, away, least, most)) {
         return BW_OK;
     }
     status = count_side(scan, at + 4 * (scan->words + table->weight_planes * scan->groups));
+    scan->spent += 4 * scan->groups * scan->tally.counted;
     return status <= 0 ? status : insert_lanes(scan, slot);
 }
 
-/* Put a batch's blocks in order. */
+/* Put a batch's blocks in order, the last of equals first. */
 static int read_pivots(scan *scan, uint32_t first, uint32_t blocks, order *order) {
     for (uint32_t distance = 0; distance <= scan->table->bits; distance++) {
         order->first[distance] = NONE;
@@ -370,6 +312,8 @@ int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t 
     scan.groups = table->lanes / BW_LANES;
     scan.record = 4 * (scan.words + 1);
     scan.stride = bw_residual_stride(table);
+    scan.tally.places = PLACES[scan.groups - 1];
+    scan.tally.groups = scan.groups;
     for (uint32_t first = 0; first < blocks; first += BATCH) {
         uint32_t here = bw_min(blocks - first, BATCH);
         uint32_t enough = allowance((first + here) * table->lanes * (table->bits / 8), effort); /* each batch has its share */

@@ -1,4 +1,4 @@
-/* The inner loop of the flat search in C, for chips that are not Arm: a carry-save adder over 32 lanes (Harley and Seal). */
+/* The inner loops of both searches in C, for chips that are not Arm: a carry-save adder over 32 lanes (Harley and Seal). */
 #include "internal.h"
 
 #ifndef __thumb__
@@ -80,6 +80,56 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) 
         }
     }
     return (uint32_t)(live - scan->live);
+}
+
+/* Eight planes into the counters. Returns whether a lane is left. */
+static uint32_t count_chunk(bw_tally *tally) {
+    uint32_t alive = 0;
+    tally->to = tally->buffer[0];
+    tally->counted += BW_CHUNK;
+    for (uint32_t g = 0; g < tally->groups; g++) {
+        bw_lanes *lanes = &tally->lanes[g];
+        uint32_t *counter = lanes->counter;
+        const uint32_t *plane = &tally->buffer[0][g];
+        uint32_t low[BW_FOURS] = {counter[0], counter[1], counter[2]};
+        uint32_t a = bw_add(&low[0], plane[0], plane[BW_GROUPS]), b = bw_add(&low[0], plane[2 * BW_GROUPS], plane[3 * BW_GROUPS]);
+        uint32_t fours = bw_add(&low[1], a, b);
+        a = bw_add(&low[0], plane[4 * BW_GROUPS], plane[5 * BW_GROUPS]);
+        b = bw_add(&low[0], plane[6 * BW_GROUPS], plane[7 * BW_GROUPS]);
+        /* Adding complements to complements gives the complement. */
+        uint32_t carry = bw_add(&low[2], fours, bw_add(&low[1], a, b)) ^ tally->flip;
+        counter[0] = low[0];
+        counter[1] = low[1];
+        counter[2] = low[2];
+        for (uint32_t *at = counter + BW_FOURS, *end = at + tally->ripples; at < end; at++) {
+            carry = carry_into(at, carry);
+        }
+        lanes->dead |= carry;
+        alive |= ~lanes->dead;
+    }
+    return alive;
+}
+
+uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally) {
+    uint32_t *to = tally->to, *full = tally->buffer[BW_CHUNK], second = tally->groups - 1;
+    if (to == full) {
+        return count_chunk(tally) != 0;
+    }
+    for (; mask != 0; mask &= mask - 1) {
+        uint32_t place = tally->places[(mask & (0u - mask)) * BW_DE_BRUIJN >> 27];
+        const uint32_t *from = (const uint32_t *)(const void *)((const uint8_t *)planes + place);
+        to[0] = from[0];
+        to[1] = from[second];
+        to += BW_GROUPS;
+        if (to == full) {
+            if (count_chunk(tally) == 0) {
+                return 0;
+            }
+            to = tally->buffer[0];
+        }
+    }
+    tally->to = to;
+    return 1;
 }
 
 #endif
