@@ -11,7 +11,7 @@ $(error ARCH must be one of armv6m armv7m armv7emsp rv32imc)
 endif
 
 override BUILD := $(OUT)/bench-$(ARCH)
-CFLAGS := -std=c99 -Os -fpic -fno-common -ffreestanding -g -fstack-usage $(FLAGS_$(ARCH)) $(CORE_FLAGS)
+CFLAGS := -std=c99 -Os -fpic -fno-common -ffreestanding -fstack-usage $(FLAGS_$(ARCH)) $(CORE_FLAGS)
 CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),scan_thumb.o))
 BENCH_O := $(addprefix $(BUILD)/,core-entries.o rows.o)
 
