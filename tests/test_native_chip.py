@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import test_residual
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from makers import random_encoder
@@ -61,6 +62,33 @@ def test_hits_equal_the_reference(
     live = random.random(count) < alive
     query = make_query(random, codes, asked)
     assert search(machine, make_table(codes, live), query.tobytes(), k, cut) == expected(query, codes, k, live)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    **test_residual.cases,
+    **test_residual.asking,
+    cut=st.sampled_from([0, 0, 4084, 1028, 640, 132]),
+    k=st.sampled_from([1, 2, 10, 33, 64, 65, 100, 2000]),
+)
+def test_residual_hits_equal_the_reference(
+    machine: Machine,
+    seed: int,
+    bits: int,
+    count: int,
+    shape: str,
+    lanes: int,
+    alive: float,
+    asked: str,
+    cut: int,
+    k: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    codes = test_residual.make(random, count, bits, shape, lanes)
+    live = random.random(count) < alive
+    query = test_residual.a_query(random, codes, asked)
+    data = test_residual.make_table(codes, live, lanes)
+    assert search(machine, data, query.tobytes(), k, cut) == expected(query, codes, k, live)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

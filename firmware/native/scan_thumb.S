@@ -217,7 +217,19 @@ leave:
         .equ    FLIP, 16
         .equ    PLACES, 20
 
-@ 12 instructions a plane and about 165 for eight of them, 64 lanes. r8 is the tally, r9 its FULL.
+@ The plane of the mask's lowest bit: its words are to be loaded from r5. Twelve instructions a plane with what follows.
+        .macro  next_plane
+        rsbs    r5, r0, #0
+        beq     left            @ no bit is
+        ands    r5, r0
+        eors    r0, r5
+        muls    r5, r3
+        lsrs    r5, #27
+        ldrb    r5, [r2, r5]
+        adds    r5, r1
+        .endm
+
+@ About 160 instructions for eight planes of 64 lanes besides. r8 is the tally, r9 its FULL, r11 the loop for planes of one word or two.
         .global bw_count_planes
         .type   bw_count_planes, %function
         .thumb_func
@@ -226,28 +238,39 @@ bw_count_planes:                @ (mask, planes, tally)
         mov     r4, r8
         mov     r5, r9
         mov     r6, r10
-        push    {r4-r6}
+        mov     r7, r11
+        push    {r4-r7}
         mov     r8, r2
         adds    r2, #FULL
         mov     r9, r2
         ldr     r4, [r2, #TO]
+        ldr     r5, [r2, #WORDS]
         ldr     r2, [r2, #PLACES]
         ldr     r3, de_bruijn
+        adr     r6, single
+        lsrs    r5, #1
+        beq     begin
+        adr     r6, double
+begin:
+        mov     r11, r6
         cmp     r4, r9
         beq     full
-plane:
-        rsbs    r5, r0, #0
-        beq     left            @ no bit of the mask is
-        ands    r5, r0
-        eors    r0, r5
-        muls    r5, r3
-        lsrs    r5, #27
-        ldrb    r5, [r2, r5]
-        adds    r5, r1
-        ldmia   r5!, {r6, r7}   @ of a plane of one word also the next one, which does no harm
+        mov     pc, r11
+        .balign 4
+single:
+        next_plane
+        ldr     r6, [r5]
         stmia   r4!, {r6, r7}
         cmp     r4, r9
-        bne     plane
+        bne     single
+        b       full
+        .balign 4
+double:
+        next_plane
+        ldmia   r5!, {r6, r7}
+        stmia   r4!, {r6, r7}
+        cmp     r4, r9
+        bne     double
 full:
         push    {r0-r3}
         mov     r7, r9
@@ -313,7 +336,7 @@ ripple_on:
         beq     nobody
         mov     r4, r8
         adds    r4, #BUFFER
-        b       plane
+        mov     pc, r11
 left:
         movs    r0, #1
         mov     r5, r9
@@ -322,10 +345,11 @@ left:
 nobody:
         movs    r0, #0
 return:
-        pop     {r4-r6}
+        pop     {r4-r7}
         mov     r8, r4
         mov     r9, r5
         mov     r10, r6
+        mov     r11, r7
         pop     {r4-r7, pc}
         .balign 4
 de_bruijn:
