@@ -26,7 +26,7 @@ IMPOSTORS = 0.5
 
 Half is where, on the development sets, about four in-scope questions pass for each one out of scope (docs/quality.md)."""
 
-RESIDUAL_FROM = 8192
+RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
 Progress = Callable[[str, int, int], None]
