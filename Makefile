@@ -124,8 +124,8 @@ $(mpy)/qemu-%/firmware.elf: $(mpy)/origin | $(source) packages
 
 natmods: $(ready) | $(source) ## Native modules for MicroPython, one for each architecture
 	@for arch in $(archs); do \
-	    if [ $$arch = xtensawin ] && ! command -v clang-22 >/dev/null; then \
-	        echo "Native module for xtensawin: left out, needs clang-22"; continue; \
+	    if [ $$arch = xtensawin ] && ! command -v clang-22 xtensa-esp32-elf-gcc >/dev/null; then \
+	        echo "Native module for xtensawin: left out, needs clang-22 or Espressif's xtensa-esp32-elf-gcc"; continue; \
 	    fi; \
 	    $(run) $(log)/native-$$arch.log "Native module for $$arch" $(MAKE) -C firmware/native \
 	        ARCH=$$arch MPY_DIR=$(MPY_DIR) BUILD=$(native) PYTHON=$(venv)/bin/python; \

@@ -37,6 +37,7 @@ wished=()
 command -v clang-22 >/dev/null || wished+=(clang-22)
 command -v llvm-mc-22 >/dev/null || wished+=(llvm-22)
 command -v xtensa-lx106-elf-ld >/dev/null || wished+=(binutils-xtensa-lx106)
+command -v xtensa-lx106-elf-gcc >/dev/null || wished+=(gcc-xtensa-lx106)
 command -v qemu-xtensa >/dev/null || wished+=(qemu-user)
 
 install() {

@@ -177,10 +177,10 @@ static int count_side(scan *scan, uint32_t at) {
             }
         }
     }
-    if (tally->to == tally->buffer[0]) {
+    if (tally->to == tally->buffer) {
         return 1;
     }
-    for (; tally->to < tally->buffer[BW_CHUNK]; tally->to += BW_GROUPS) {
+    for (; tally->to < tally->buffer + BW_BUFFER; tally->to += BW_GROUPS) {
         tally->to[0] = tally->to[1] = tally->flip;
         tally->counted--;
     }
@@ -261,7 +261,7 @@ static int visit(scan *scan, uint32_t block, uint32_t place) {
         return BW_ERR_READ;
     }
     scan->tally.flip = zeros_side(scan, away, mean) ? ~0u : 0;
-    scan->tally.to = scan->tally.buffer[0];
+    scan->tally.to = scan->tally.buffer;
     scan->tally.counted = 0;
     for (uint32_t i = 0; i < scan->words; i++) {
         scan->early[i] = head[i] ^ scan->tally.flip;

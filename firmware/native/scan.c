@@ -85,12 +85,12 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) 
 /* Eight planes into the counters. Returns whether a lane is left. */
 static uint32_t count_chunk(bw_tally *tally) {
     uint32_t alive = 0;
-    tally->to = tally->buffer[0];
+    tally->to = tally->buffer;
     tally->counted += BW_CHUNK;
     for (uint32_t g = 0; g < tally->groups; g++) {
         bw_lanes *lanes = &tally->lanes[g];
         uint32_t *counter = lanes->counter;
-        const uint32_t *plane = &tally->buffer[0][g];
+        const uint32_t *plane = tally->buffer + g;
         uint32_t low[BW_FOURS] = {counter[0], counter[1], counter[2]};
         uint32_t a = bw_add(&low[0], plane[0], plane[BW_GROUPS]), b = bw_add(&low[0], plane[2 * BW_GROUPS], plane[3 * BW_GROUPS]);
         uint32_t fours = bw_add(&low[1], a, b);
@@ -111,7 +111,7 @@ static uint32_t count_chunk(bw_tally *tally) {
 }
 
 uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally) {
-    uint32_t *to = tally->to, *full = tally->buffer[BW_CHUNK], second = tally->groups - 1;
+    uint32_t *to = tally->to, *full = tally->buffer + BW_BUFFER, second = tally->groups - 1;
     if (to == full) {
         return count_chunk(tally) != 0;
     }
@@ -125,7 +125,7 @@ uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally)
             if (count_chunk(tally) == 0) {
                 return 0;
             }
-            to = tally->buffer[0];
+            to = tally->buffer;
         }
     }
     tally->to = to;

@@ -2,18 +2,13 @@
 #
 # Its objects are not quite what MicroPython's linker expects, and three things bring them together:
 # - all C files become one assembly file, because mpy_ld tells the constants of two files apart by their section's name alone, and
-#   silently takes the one's for the other's (those of gcc's objects too);
+#   silently takes the one's for the other's;
 # - literals.py moves what instructions load with l32r into one aligned section;
 # - relocations.py writes addends into the section, where mpy_ld looks for them.
 
-LLVM ?= -22
+include xtensa/llvm.mk
 
-# Instructions that all three chips have, as ESP-IDF's core-isa.h says for each. The S2 has no "loop" and no "mac16".
-FEATURES := windowed density nsa sext minmax mul16 mul32
 TARGET := --target=xtensa-none-elf $(FEATURES:%=-Xclang -target-feature -Xclang +%)
-comma := ,
-space := $(subst ,, )
-ASSEMBLE := llvm-mc$(LLVM) -triple=xtensa -filetype=obj -mattr=+$(subst $(space),$(comma)+,$(FEATURES))
 
 # MicroPython's headers include a few of libc's. Those of newlib, installed with the Arm compiler, serve every 32-bit machine.
 NEWLIB ?= /usr/include/newlib
