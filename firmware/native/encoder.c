@@ -165,7 +165,7 @@ static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *
 int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code,
               uint8_t *memory) {
     bw_work *work = (bw_work *)(void *)memory;
-    int count = bw_vector(source, encoder, text, length, work->vectors[0], memory);
+    int count = bw_vector(source, encoder, text, length, work->b.vectors[0], memory);
     int status = count < 0 ? count : BW_OK;
     uint32_t inputs = encoder->dims;
     for (uint32_t index = 0; index < encoder->layers && status == BW_OK; index++) {
@@ -173,7 +173,7 @@ int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
         int last = index + 1 == encoder->layers;
         status = read_layer(source, encoder, index, inputs, &layer);
         if (status == BW_OK) {
-            status = run_layer(source, &layer, work->vectors[index & 1], &work->a.tile, work->vectors[~index & 1],
+            status = run_layer(source, &layer, work->b.vectors[index & 1], &work->a.tile, work->b.vectors[~index & 1],
                                last ? code : NULL);
             inputs = layer.outputs;
         }

@@ -109,13 +109,19 @@ typedef struct bw_tile {
     uint32_t packed[1 + BW_CHUNK / 4 * 3];
 } bw_tile;
 
+/* Add a row of `words` words, in fields of 2, 4 or 8 bits, times a scale, to sums of 16 bits: two in each of 16 / bits words a word. */
+void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale);
+
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
 typedef struct bw_work {
     union {
         int32_t sums[BW_MAX_DIMS];
         bw_tile tile;
     } a;
-    int8_t vectors[2][BW_MAX_UNITS];
+    union {
+        int8_t vectors[2][BW_MAX_UNITS];
+        uint32_t lanes[BW_MAX_DIMS / 2];
+    } b;
 } bw_work;
 
 typedef char bw_work_fits[sizeof(bw_work) == BW_ENCODE_WORK ? 1 : -1];

@@ -1,6 +1,6 @@
-/* Rows of int8 weights times an int8 input, of which a head's layers consist: two products in each multiplication.
+/* Products of small integers, two in each multiplication.
  *
- * (a + b 2^16) (y + x 2^16) has a x + b y in its upper half, modulo 2^32, where a y does not carry into it: where nothing is
+ * A layer's rows of int8 weights times its int8 input: (a + b 2^16) (y + x 2^16) has a x + b y in its upper half, modulo 2^32, where a y does not carry into it: where nothing is
  * negative, a and b are below 2^8, and x and y 2^7 at most. So the input is packed once a layer, as magnitudes; and its signs go
  * into a word that is XORed to four weights, which become w + 128 for an input that is not negative and 127 - w for one that is. */
 #include "internal.h"
@@ -49,6 +49,21 @@ void bw_pack(const int8_t *input, uint32_t count, uint32_t *packed) {
 }
 
 #endif
+
+/* A lane holds two fields' sums, which lie 16 bits apart in the row and there. */
+void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale) {
+    uint32_t fields = ((1u << bits) - 1) * 0x00010001;
+    for (const bw_word *end = row + words; row < end; row++) {
+        uint32_t rest = *row, left = 8;
+        do {
+            lanes[0] += (rest & fields) * scale;
+            rest >>= bits;
+            lanes[1] += (rest & fields) * scale;
+            rest >>= bits;
+            lanes += 2;
+        } while ((left -= bits) > 0);
+    }
+}
 
 #ifndef __thumb__ /* for Arm it is in products_thumb.S */
 
