@@ -76,12 +76,18 @@ typedef struct bw_pieces {
     uint32_t count, buckets, first_id, first_bucket;
 } bw_pieces;
 
+/* A part of a file, and where it is if it lies together in memory. */
+typedef struct bw_region {
+    const uint8_t *memory; /* or NULL */
+    uint32_t offset;
+} bw_region;
+
 /* Text being split into tokens. */
 typedef struct bw_tokenizer {
     bw_text text;
     bw_pieces lists[2];       /* starts, continuations */
-    uint32_t offsets;         /* file offset of the buckets' offsets */
-    uint32_t pool, pool_size; /* file offset and bytes of the buckets */
+    bw_region offsets, pool;  /* the buckets' offsets, the buckets */
+    uint32_t pool_size;
     uint32_t list;            /* the one that the word's next piece comes from */
     uint32_t length, position;
     uint8_t word[BW_MAX_WORD];
