@@ -55,19 +55,24 @@ static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *
         tile->sums[i] = ((const bw_word *)(const void *)biases)[i];
     }
     for (uint32_t from = 0; from < layer->inputs; from += BW_CHUNK) {
-        uint32_t length = bw_min(layer->inputs - from, BW_CHUNK), together = 1, rows;
-        if (first == 0 || length < layer->inputs) { /* otherwise it still is */
+        uint32_t length = bw_min(layer->inputs - from, BW_CHUNK), rows;
+        int whole = length == layer->inputs;
+        if (first == 0 || !whole) { /* otherwise it still is */
             bw_pack(input + from, length, tile->packed);
         }
-        while (length == layer->inputs && (together + 1) * length <= BW_MIN_WINDOW) {
-            together++;
-        }
         for (uint32_t i = 0; i < count; i += rows) {
-            rows = bw_min(together, count - i);
-            const uint8_t *weights = bw_fetch(source, layer->weights + (first + i) * layer->inputs + from, rows * length,
-                                              (count - i) * layer->inputs - from, scratch);
-            if (!weights) {
-                return BW_ERR_READ;
+            uint32_t at = layer->weights + (first + i) * layer->inputs + from;
+            const uint8_t *weights;
+            uint32_t span = bw_span(source, at, &weights);
+            for (rows = 0; span >= length && rows < (whole ? count - i : 1); rows++) {
+                span -= length;
+            }
+            if (rows == 0) {
+                rows = 1;
+                weights = bw_fetch(source, at, length, (count - i) * layer->inputs - from, scratch);
+                if (!weights) {
+                    return BW_ERR_READ;
+                }
             }
             bw_multiply((const void *)weights, tile->packed, length, tile->sums + i, rows);
         }
