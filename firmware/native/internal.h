@@ -12,11 +12,15 @@ enum {
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
     BW_RESIDUAL = 1,          /* a table's layout; 0 is flat */
-    BW_TILE = 64,             /* outputs of a layer that are computed together */
+    BW_TILE = 64,             /* outputs of a layer that are computed together ... */
+    BW_CHUNK = 384,           /* ... and inputs at a time that they are computed from */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
     BW_MIN_GAIN = 189812531,
     BW_NO_TOKEN = 0x10000     /* no id: the text has ended */
 };
+
+/* An aligned word of whatever it is that lies there. */
+typedef uint32_t __attribute__((may_alias)) bw_word;
 
 /* Little-endian fields at any address. */
 static inline uint32_t bw_load16(const uint8_t *at) {
@@ -72,12 +76,18 @@ typedef struct bw_pieces {
     uint32_t count, buckets, first_id, first_bucket;
 } bw_pieces;
 
+/* A part of a file, and where it is if it lies together in memory. */
+typedef struct bw_region {
+    const uint8_t *memory; /* or NULL */
+    uint32_t offset;
+} bw_region;
+
 /* Text being split into tokens. */
 typedef struct bw_tokenizer {
     bw_text text;
     bw_pieces lists[2];       /* starts, continuations */
-    uint32_t offsets;         /* file offset of the buckets' offsets */
-    uint32_t pool, pool_size; /* file offset and bytes of the buckets */
+    bw_region offsets, pool;  /* the buckets' offsets, the buckets */
+    uint32_t pool_size;
     uint32_t list;            /* the one that the word's next piece comes from */
     uint32_t length, position;
     uint8_t word[BW_MAX_WORD];
@@ -90,13 +100,23 @@ int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder
 /* The next token id (below encoder->pieces), BW_NO_TOKEN at the end of the text, or an error. */
 int bw_next_token(bw_tokenizer *tokenizer);
 
+/* Up to BW_CHUNK inputs of a layer, a multiple of four and 4-byte aligned, to what bw_multiply takes. */
+void bw_pack(const int8_t *input, uint32_t count, uint32_t *packed);
+
+/* Add to each of `sums` the products of its row of int8 weights with the packed inputs, for rows of `count` one after another. */
+void bw_multiply(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, uint32_t rows);
+
 /* A tile of a layer's outputs: biases, multipliers and shifts are fetched once a tile, so that the window of a streamed
  * source mostly runs on through the weights. */
 typedef struct bw_tile {
-    int32_t sums[BW_TILE];
+    uint32_t sums[BW_TILE]; /* of int32: a hostile bias may overflow */
     uint8_t shifts[BW_TILE];
     uint32_t scratch[BW_MIN_WINDOW / 4];
+    uint32_t packed[1 + BW_CHUNK / 4 * 3];
 } bw_tile;
+
+/* Add a row of `words` words, in fields of 2, 4 or 8 bits, times a scale, to sums of 16 bits: two in each of 16 / bits words a word. */
+void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale);
 
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
 typedef struct bw_work {
@@ -104,7 +124,10 @@ typedef struct bw_work {
         int32_t sums[BW_MAX_DIMS];
         bw_tile tile;
     } a;
-    int8_t vectors[2][BW_MAX_UNITS];
+    union {
+        int8_t vectors[2][BW_MAX_UNITS];
+        uint32_t lanes[BW_MAX_DIMS / 2];
+    } b;
 } bw_work;
 
 typedef char bw_work_fits[sizeof(bw_work) == BW_ENCODE_WORK ? 1 : -1];

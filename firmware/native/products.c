@@ -1,0 +1,106 @@
+/* Products of small integers, two in each multiplication.
+ *
+ * A layer's rows of int8 weights times its int8 input: (a + b 2^16) (y + x 2^16) has a x + b y in its upper half, modulo 2^32,
+ * where a y does not carry into it: where nothing is negative, a and b are below 2^8, and x and y 2^7 at most. So the input is
+ * packed once a layer, as magnitudes; and its signs go into a word that is XORed to four weights, which become w + 128 for an
+ * input that is not negative and 127 - w for one that is. */
+#include "internal.h"
+
+enum { FIELDS = 0x00FF00FF };
+
+static inline uint32_t swap_halves(uint32_t fields) {
+    return fields >> 16 | fields << 16;
+}
+
+static inline uint32_t add_halves(uint32_t fields) {
+    return (fields & 0xFFFF) + (fields >> 16);
+}
+
+#if defined(__ARM_FEATURE_DSP)
+
+/* These chips multiply two pairs of int16 at once: values 0 and 2, then 1 and 3. */
+void bw_pack(const int8_t *input, uint32_t count, uint32_t *packed) {
+    *packed++ = 0;
+    for (uint32_t i = 0; i < count; i += 4) {
+        uint32_t four = *(const bw_word *)(const void *)(input + i);
+        __asm__("sxtb16 %0, %1" : "=r"(packed[0]) : "r"(four));
+        __asm__("sxtb16 %0, %1, ror #8" : "=r"(packed[1]) : "r"(four));
+        packed += 2;
+    }
+}
+
+#else
+
+void bw_pack(const int8_t *input, uint32_t count, uint32_t *packed) {
+    uint32_t *constant = packed++, all = 0, negative = 0; /* sums of magnitudes, in halves of a word */
+    for (uint32_t i = 0; i < count; i += 4) {
+        uint32_t four = *(const bw_word *)(const void *)(input + i);
+        uint32_t signs = four >> 7 & 0x01010101, flip = (signs << 8) - signs;
+        four = (four ^ flip) + signs;
+        flip &= four;
+        uint32_t even = four & FIELDS, odd = four >> 8 & FIELDS;
+        all += even + odd;
+        negative += (flip & FIELDS) + (flip >> 8 & FIELDS);
+        packed[0] = 0x80808080 - signs;
+        packed[1] = swap_halves(even);
+        packed[2] = swap_halves(odd);
+        packed += 3;
+    }
+    *constant = add_halves(negative) - 128 * add_halves(all);
+}
+
+#endif
+
+/* A lane holds two fields' sums, which lie 16 bits apart in the row and there. */
+void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale) {
+    uint32_t fields = ((1u << bits) - 1) * 0x00010001;
+    for (const bw_word *end = row + words; row < end; row++) {
+        uint32_t rest = *row, left = 8;
+        do {
+            lanes[0] += (rest & fields) * scale;
+            rest >>= bits;
+            lanes[1] += (rest & fields) * scale;
+            rest >>= bits;
+            lanes += 2;
+        } while ((left -= bits) > 0);
+    }
+}
+
+#ifndef __thumb__ /* for Arm it is in products_thumb.S */
+
+/* The products of four weights and four inputs. */
+BW_INLINE uint32_t four_products(uint32_t weights, uint32_t signs, uint32_t even, uint32_t odd) {
+    weights ^= signs;
+    return ((weights & FIELDS) * even >> 16) + ((weights >> 8 & FIELDS) * odd >> 16);
+}
+
+/* Four rows at a time share the loads of the input. */
+void bw_multiply(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, uint32_t rows) {
+    const uint32_t *first = packed + 1, *end = first + count / 4 * 3;
+    for (; rows >= 4; rows -= 4) {
+        const bw_word *a = weights, *b = a + count / 4, *c = b + count / 4, *d = c + count / 4;
+        uint32_t sum_a = *packed, sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
+        for (const uint32_t *input = first; input < end; input += 3) {
+            uint32_t signs = input[0], even = input[1], odd = input[2];
+            sum_a += four_products(*a++, signs, even, odd);
+            sum_b += four_products(*b++, signs, even, odd);
+            sum_c += four_products(*c++, signs, even, odd);
+            sum_d += four_products(*d++, signs, even, odd);
+        }
+        weights = d;
+        sums[0] += sum_a;
+        sums[1] += sum_b;
+        sums[2] += sum_c;
+        sums[3] += sum_d;
+        sums += 4;
+    }
+    for (; rows > 0; rows--) {
+        uint32_t sum = *packed;
+        for (const uint32_t *input = first; input < end; input += 3) {
+            sum += four_products(*weights++, input[0], input[1], input[2]);
+        }
+        *sums++ += sum;
+    }
+}
+
+#endif
