@@ -160,8 +160,8 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
 /* Residual blocks, of one or two words a plane. What counts their planes: scan.c, and scan_thumb.S, which knows the offsets. */
 enum {
     BW_GROUPS = 2,
-    BW_CHUNK = 8, /* planes that are counted together, between two looks at whether a lane is left */
-    BW_BUFFER = BW_CHUNK * BW_GROUPS,
+    BW_PLANES = 8, /* planes that are counted together, between two looks at whether a lane is left */
+    BW_BUFFER = BW_PLANES * BW_GROUPS,
     BW_COUNTERS = 10, /* planes of a counter, at most: 512 bits */
     BW_FOURS = 3      /* of them, what eight planes are added to before a carry ripples on */
 };
