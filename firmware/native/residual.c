@@ -26,6 +26,7 @@ typedef struct lanes {
 typedef struct scan {
     bw_source *source;
     const bw_table *table;
+    const bw_changes *changes;
     const uint32_t *code;
     bw_hit *hits; /* sorted by (distance, slot) */
     uint32_t wanted, found, limit;
@@ -47,23 +48,9 @@ static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32
     return (const uint32_t *)(const void *)bw_fetch(scan->source, offset, 4 * words, ahead, (uint8_t *)scan->scratch);
 }
 
-/* Ones of each nibble, then of each byte: 16 words cannot overflow a byte. */
-BW_INLINE uint32_t ones_by_byte(uint32_t x) {
-    x -= x >> 1 & 0x55555555;
-    x = (x & 0x33333333) + (x >> 2 & 0x33333333);
-    return (x + (x >> 4)) & 0x0F0F0F0F;
-}
-
 /* D, leaving e in `differs`. */
 static uint32_t distance_to(scan *scan, const uint32_t *pivot) {
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < scan->words; i++) {
-        uint32_t e = pivot[i] ^ scan->code[i];
-        scan->differs[i] = e;
-        bytes += ones_by_byte(e);
-    }
-    bytes = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
-    return (bytes & 0xFFFF) + (bytes >> 16);
+    return bw_distance(pivot, scan->code, scan->words, scan->differs);
 }
 
 static void insert(scan *scan, uint32_t distance, uint32_t slot) {
@@ -243,12 +230,12 @@ static int insert_lanes(scan *scan, uint32_t slot) {
 static int read_live(scan *scan, uint32_t slot) {
     const bw_table *table = scan->table;
     uint32_t words = bw_min(scan->groups, (table->count - slot + BW_LANES - 1) / BW_LANES), any = 0;
-    const uint8_t *live = bw_fetch(scan->source, table->live.offset + slot / 8, 4 * words, 4 * words, (uint8_t *)scan->scratch);
+    const uint32_t *live = bw_live_words(scan->source, table, scan->changes, slot / BW_LANES, words, scan->scratch);
     if (!live) {
         return BW_ERR_READ;
     }
     for (uint32_t g = 0; g < scan->groups; g++, slot += BW_LANES) {
-        uint32_t word = g < words ? bw_load32(live + 4 * g) : 0;
+        uint32_t word = g < words ? live[g] : 0;
         if (g < words && table->count - slot < BW_LANES) {
             word &= (1u << (table->count - slot)) - 1;
         }
@@ -337,29 +324,26 @@ static uint32_t take_nearest(uint8_t *keys, uint8_t *nearest, uint32_t blocks, u
     return index;
 }
 
-static uint32_t log2_of(uint32_t bits) {
-    return bits == 64 ? 6 : bits == 128 ? 7 : bits == 256 ? 8 : 9;
-}
-
 /* effort percent of the codes' bytes, to a few in a thousand, without a division. */
 static uint32_t allowance(uint32_t bytes, uint32_t effort) {
     return effort < 100 ? (bytes >> 8) * (41 * effort) >> 4 : UINT32_MAX;
 }
 
-int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                       bw_hit *hits, uint8_t *work) {
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                       uint32_t effort, bw_hit *hits, uint8_t *work) {
     uint8_t *keys = work, *nearest = work + BATCH;
     scan scan;
     uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
     scan.source = source;
     scan.table = table;
+    scan.changes = changes;
     scan.code = code;
     scan.hits = hits;
     scan.wanted = bw_min(k, table->count);
     scan.found = scan.spent = 0;
     scan.words = table->bits / 32;
     scan.groups = table->lanes / BW_LANES;
-    scan.planes = log2_of(table->bits) + 1;
+    scan.planes = bw_log2(table->bits) + 1;
     scan.record = 4 * (scan.words + 1);
     scan.stride = bw_residual_stride(table);
     for (uint32_t first = 0; first < blocks; first += BATCH) {

@@ -13,7 +13,7 @@ endif
 override BUILD := $(OUT)/bench-$(ARCH)
 CFLAGS := -std=c99 -Os -fpic -fno-common -ffreestanding -fstack-usage $(FLAGS_$(ARCH)) $(CORE_FLAGS)
 CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),scan_thumb.o))
-BENCH_O := $(addprefix $(BUILD)/,core-entries.o rows.o)
+BENCH_O := $(addprefix $(BUILD)/,core-entries.o baselines.o)
 
 .PHONY: bench
 bench: $(OUT)/bench-$(ARCH).elf
@@ -32,5 +32,5 @@ $(BUILD)/%.o: %.S
 $(BUILD)/core-entries.o: bench/core.c
 	$(CROSS)gcc $(CFLAGS) -o $@ -c $<
 # At its best: -O3 unrolls the loops over a row.
-$(BUILD)/rows.o: bench/rows.c
+$(BUILD)/baselines.o: bench/baselines.c
 	$(CROSS)gcc $(CFLAGS) -O3 -o $@ -c $<

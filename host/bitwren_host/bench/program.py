@@ -45,7 +45,7 @@ def module_bytes(arch: str) -> dict[str, int]:
 
     sizes: dict[str, int] = {}
     for path in sorted((cache_folder() / "native" / f"bench-{arch}").glob("*.o")):
-        if path.stem in ("core-entries", "rows"):
+        if path.stem in ("core-entries", "baselines"):
             continue
         with path.open("rb") as file:
             sections = ELFFile(file).iter_sections()
@@ -60,7 +60,7 @@ def largest_frames(arch: str, count: int = 3) -> dict[str, int]:
     """The functions of the core with the largest stack frames, as gcc reports them."""
     frames: dict[str, int] = {}
     for path in (cache_folder() / "native" / f"bench-{arch}").glob("*.su"):
-        if path.stem in ("core-entries", "rows"):
+        if path.stem in ("core-entries", "baselines"):
             continue
         for line in path.read_text().splitlines():
             place, size, _kind = line.split("\t")
