@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from fallback import FallbackCore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import ARGUMENT, FORMAT, KINDS, CoreError, NativeCore, Source
@@ -85,6 +86,17 @@ def test_the_core_is_exact(native_core: NativeCore, case: Case, asked: str, kind
     assert native_core.check(source, b"BWT1") == 0
     for k in {1, 3, 10, 33, 64, 65, 200, len(codes), len(codes) + 5}:
         assert native_core.search(source, query, k, **changes) == expected(query, codes, k, live)
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases, asked=st.sampled_from(["random", "one of them", "opposite", "zero"]), kind=st.sampled_from(list(KINDS)))
+def test_the_fallback_is_exact(case: Case, asked: str, kind: str) -> None:
+    data, codes, live, changes = case.make()
+    query = make_query(np.random.default_rng(case.seed + 1), codes, asked)
+    source, core = KINDS[kind](data), FallbackCore()
+    assert core.check(source, b"BWT1") == 0
+    for k in {1, 10, len(codes) + 5}:
+        assert core.search(source, query, k, **changes) == expected(query, codes, k, live)
 
 
 @settings(max_examples=150, deadline=None)
@@ -189,13 +201,15 @@ def test_a_section_too_few_or_too_short(native_core: NativeCore, layout: str) ->
                     table.read(bytes(data))
 
 
-def test_changes_that_do_not_fit(native_core: NativeCore) -> None:
+@pytest.mark.parametrize("core", ["native", "fallback"])
+def test_changes_that_do_not_fit(native_core: NativeCore, core: str) -> None:
+    found = native_core if core == "native" else FallbackCore()
     codes = make_codes(np.random.default_rng(8), 65, 64, "none")
     source = Source.contiguous(make_table(codes, np.ones(65, bool), "flat", 64, 1))
-    assert len(native_core.search(source, codes[0], 70, live=b"\xff" * 12)) == 65
+    assert len(found.search(source, codes[0], 70, live=b"\xff" * 12)) == 65
     for live, rows in ((b"\xff" * 11, b""), (b"", b""), (b"\xff" * 12, codes[:32].tobytes())):
         with pytest.raises(CoreError) as error:
-            native_core.search(source, codes[0], 1, live=live, rows=rows)
+            found.search(source, codes[0], 1, live=live, rows=rows)
         assert error.value.code == ARGUMENT
 
 
