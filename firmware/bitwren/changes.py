@@ -15,7 +15,7 @@ class Changes:
     """Of one open table. What a method raises leaves everything as it was."""
 
     def __init__(self, native, file, sections, slots, with_text):
-        """:param sections: where LIVE, OFFS and DOCS begin. :param slots: of the file. :param with_text: records keep the text."""
+        """:param sections: where LIVE, OFFS and DOCS begin. :param slots: of the file. :param with_text: records keep it."""
         self._native, self._file, self._slots, self._with_text = native, file, slots, with_text
         self._live_at, self._offsets, self._documents = sections
         self._live = None  # bits in place of LIVE, once something is deleted

@@ -215,7 +215,8 @@ class Console:
         if command == "info":
             return wren.info()
         if command == "append":
-            text, answer, id = [_strict(one) if isinstance(one, str) else one for one in map(request.get, ("text", "answer", "id"))]
+            given = [request.get(name) for name in ("text", "answer", "id")]
+            text, answer, id = [_strict(value) if isinstance(value, str) else value for value in given]
             if not isinstance(text, str):
                 raise Error(messages.NO_TEXT)
             return OrderedDict((("id", wren.append(text, answer, id)), ("documents", len(wren))))

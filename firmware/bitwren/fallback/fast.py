@@ -149,7 +149,7 @@ def _near(view, at: int, step: int, code, bits: int, live: int, limit: int, out,
 
 @micropython.viper
 def near_rows(view, at: int, code, size: int, live: int, limit: int, out) -> int:
-    """Rows of `size` bytes that are live and nearer than `limit`, as near() gives them. Half words, in fields of ever more bits."""
+    """Rows of `size` bytes that are live and nearer than `limit`, as near() gives them. In fields of ever more bits."""
     rows = ptr16(int(ptr8(view)) + at)  # noqa: F821
     query = ptr16(code)  # noqa: F821
     to = ptr16(out)  # noqa: F821

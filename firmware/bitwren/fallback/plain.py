@@ -1,7 +1,5 @@
 """The hot loops in plain Python, for firmware that compiles no native code. fast.py has the same functions."""
 
-from struct import unpack_from
-
 NAME = "python"
 
 
