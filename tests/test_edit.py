@@ -133,7 +133,9 @@ def test_the_same_as_built_at_once() -> None:
 
 
 def test_questions_about_deleted_documents_are_refused() -> None:
-    made = bundle.build([Document("a", "red light", "x", ""), Document("b", "green light", "y", "")], EncoderFolder.find("base"), 64)
+    made = bundle.build(
+        [Document("a", "red light", "x", ""), Document("b", "green light", "y", "")], EncoderFolder.find("base"), 64
+    )
     from bitwren.corpus import Question
 
     assert evaluate(made, [Question("red", "a", "")]).questions == 1

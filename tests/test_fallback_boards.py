@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,7 @@ def test_ladder(tmp_path: Path, bundle: Bundle, arch: str, auto: str) -> None:
 @pytest.mark.skipif(not PICO_FIRMWARE.is_file(), reason="the Pico's firmware is not built: make pico-firmware")
 def test_emulated_pico(bundle: Bundle) -> None:
     """A simulated second takes twenty, so viper answers the console, in mapped flash, and plain Python one query of a stream."""
+    bundle = replace(bundle, table=replace(bundle.table, layout="residual", staged=7))
     image = pico_image(board_files("armv6m", bundle))
     query = "two words"
     with EmulatedPico(PICO_FIRMWARE, image, boot_timeout=60) as pico:

@@ -109,7 +109,8 @@ class Wren:
         """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
 
         :param text: what is searched for, str or UTF-8 bytes, at most 4096 bytes. :param answer: the text when not given.
-        :param id: str that no document has; when not given, its place in the table. The ids of the file are read for it.
+        :param id: str that no document has; when not given, its place in the table. Either way all ids of the file are read: 0.14 ms
+            each on a Pico, simulated.
         """
         try:
             text = self._refuse_text(text)
@@ -127,7 +128,7 @@ class Wren:
     def delete(self, id):
         """Delete the documents of an id, until the bundle is opened anew or the power is off; returns how many there were.
 
-        All ids of the file are read. The first deletion takes a bit of RAM for each slot of the table.
+        All ids of the file are read, as append() does. The first deletion takes a bit of RAM for each slot of the table.
         """
         deleted = self._changed().delete(id)
         self.count -= deleted

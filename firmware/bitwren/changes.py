@@ -88,27 +88,31 @@ class Changes:
     def _find(self, id):
         """The live slots of an id."""
         name = id.encode()
-        size = 4 + len(name)
-        head, byte = bytearray(size), bytearray(1)
+        size, low, last = 4 + len(name), len(name) & 255, (b"\0" + name)[-1]
+        head = bytearray(size)
         for first in range(0, self._slots, _LOOK):
             count = min(_LOOK, self._slots - first)
             ends = bytearray(4 * count + 4)
             self._read(self._offsets + 4 * first, ends)
+            begin = unpack_from("<I", ends)[0]
             for index in range(count):
-                begin, end = unpack_from("<II", ends, 4 * index)
-                if end - begin < size:
-                    continue
-                self._read(self._documents + begin, head)
-                if unpack_from("<H", head)[0] != len(name) or head[4:] != name:
-                    continue
-                slot = first + index
-                if self._live is None:
-                    self._read(self._live_at + (slot >> 3), byte)
-                if (byte[0] if self._live is None else self._live[slot >> 3]) >> (slot & 7) & 1:
-                    yield slot
+                end = unpack_from("<I", ends, 4 * index + 4)[0]
+                if end - begin >= size:
+                    self._read(self._documents + begin, head)
+                    if head[0] == low and head[-1] == last and head[4:] == name and head[1] == len(name) >> 8:
+                        if self._is_live(first + index):
+                            yield first + index
+                begin = end
         for index, record in enumerate(self._records):
             if record and record[0] == id:
                 yield self._slots + index
+
+    def _is_live(self, slot):
+        if self._live is not None:
+            return self._live[slot >> 3] >> (slot & 7) & 1
+        byte = bytearray(1)
+        self._read(self._live_at + (slot >> 3), byte)
+        return byte[0] >> (slot & 7) & 1
 
     def _copy_live(self):
         """LIVE with the bits of the slots in RAM, none of which is deleted yet."""

@@ -112,7 +112,9 @@ int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes 
 
 /* The same of a table as it is, exactly. */
 static inline int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
-    bw_changes none = {NULL, 0, NULL, 0};
+    bw_changes none; /* field by field: an initializer becomes a call of memset on some chips */
+    none.live = none.rows = NULL;
+    none.live_size = none.rows_size = 0;
     return bw_search_effort(source, table, &none, code, k, 100, hits, work);
 }
 
