@@ -12,12 +12,16 @@ from test_command import CORPUS, bitwren, fails
 
 from bitwren import bundle, edit, table
 from bitwren.bundle import Bundle
-from bitwren.corpus import Document, read_corpus
+from bitwren.corpus import Document, Question, read_corpus
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import BitwrenError, CorpusError
 from bitwren.evaluate import evaluate
 
-NEW = b"id,text,answer,label\nfox,the quick brown fox jumps over the lazy dog,It does.,animals\nowl,owls hoot all night,Let them.,animals\n"
+NEW = (
+    b"id,text,answer,label\n"
+    b"fox,the quick brown fox jumps over the lazy dog,It does.,animals\n"
+    b"owl,owls hoot all night,Let them.,animals\n"
+)
 
 
 @pytest.fixture(scope="module", params=table.LAYOUTS)
@@ -133,11 +137,8 @@ def test_the_same_as_built_at_once() -> None:
 
 
 def test_questions_about_deleted_documents_are_refused() -> None:
-    made = bundle.build(
-        [Document("a", "red light", "x", ""), Document("b", "green light", "y", "")], EncoderFolder.find("base"), 64
-    )
-    from bitwren.corpus import Question
-
+    documents = [Document("a", "red light", "x", ""), Document("b", "green light", "y", "")]
+    made = bundle.build(documents, EncoderFolder.find("base"), 64)
     assert evaluate(made, [Question("red", "a", "")]).questions == 1
     with pytest.raises(CorpusError, match="names id 'a', which the table does not hold"):
         evaluate(edit.delete(made, ["a"]), [Question("red", "a", "")])

@@ -109,8 +109,8 @@ class Wren:
         """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
 
         :param text: what is searched for, str or UTF-8 bytes, at most 4096 bytes. :param answer: the text when not given.
-        :param id: str that no document has; when not given, its place in the table. Either way all ids of the file are read: 0.14 ms
-            each on a Pico, simulated.
+        :param id: str that no document has; when not given, its place in the table. For that, all ids of the file are read:
+            0.14 ms each on a Pico, simulated.
         """
         try:
             text = self._refuse_text(text)

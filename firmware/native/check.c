@@ -118,8 +118,13 @@ int bw_check(bw_source *source, const char *magic, int all) {
     return status;
 }
 
-static int is_width(uint32_t bits) {
-    return bits == 64 || bits == 128 || bits == 256 || bits == 512;
+uint32_t bw_log2(uint32_t bits) {
+    for (uint32_t log2 = 6; log2 < 10; log2++) {
+        if (bits == 1u << log2) {
+            return log2;
+        }
+    }
+    return 0;
 }
 
 /* The first fields of a file's own, still in a streamed source's window. Returns the number of sections or an error. */
@@ -157,7 +162,7 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
     int known = encoder->dims >= 32 && encoder->dims <= BW_MAX_DIMS && encoder->dims % 32 == 0 &&
                 (encoder->row_bits == 2 || encoder->row_bits == 4 || encoder->row_bits == 8) &&
                 encoder->pieces <= 0xFFFF && encoder->gain >= BW_MIN_GAIN && encoder->gain <= BW_MAX_GAIN &&
-                is_width(encoder->bits) && encoder->layers >= 1 && encoder->layers <= 8;
+                bw_log2(encoder->bits) > 0 && encoder->layers >= 1 && encoder->layers <= 8;
     int status = known ? find_section(source, count, "VOCB", &encoder->vocabulary) : BW_ERR_FORMAT;
     status = status < 0 ? status : find_section(source, count, "ROWS", &encoder->rows);
     status = status < 0 ? status : find_section(source, count, "SCAL", &encoder->scales);
@@ -202,7 +207,7 @@ int bw_open_table(bw_source *source, bw_table *table) {
     table->weight_planes = fields[13];
     table->staged = bw_load16(fields + 14);
     uint32_t slots = table->count + table->staged;
-    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= BW_MAX_SLOTS && is_width(table->bits) &&
+    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= BW_MAX_SLOTS && bw_log2(table->bits) > 0 &&
                 table->layout <= BW_ROWS;
     int status = known ? find_section(source, count, "CODE", &table->codes) : BW_ERR_FORMAT;
     status = status < 0 ? status : find_section(source, count, "LIVE", &table->live);

@@ -231,7 +231,8 @@ static int read_live(search *search, uint32_t first, uint32_t end, uint32_t *liv
     return BW_OK;
 }
 
-static int scan_flat(search *search) {
+/* Not inline: its stack is free again when the rows are scanned. */
+static __attribute__((noinline)) int scan_flat(search *search) {
     uint32_t live[BW_LANES];
     const bw_table *table = search->table;
     uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES, stride = search->scan.stride;
@@ -325,16 +326,16 @@ static void set_places(search *search) {
 
 /* A word of all ones or zeros for each bit of the query: its planes. */
 static void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
-    uint32_t *mask = masks, bits = 1u << search->planes;
-    for (; mask < masks + bits; code++) {
-        uint32_t word = *code;
-        for (uint32_t *end = mask + 32; mask < end; word >>= 1) {
-            *mask++ = 0u - (word & 1);
+    uint32_t bytes = 4u << search->planes, *end = masks + bytes / 4;
+    search->masks = search->scan.masks = masks;
+    search->masks_bytes = search->scan.stride = bytes;
+    search->scan.masks_end = end;
+    while (masks < end) {
+        uint32_t word = *code++;
+        for (uint32_t i = 0; i < 32; i++, word >>= 1) {
+            *masks++ = 0u - (word & 1);
         }
     }
-    search->masks = search->scan.masks = masks;
-    search->masks_bytes = search->scan.stride = 4 * bits;
-    search->scan.masks_end = mask;
     search->scan.idle = BW_LOW + BW_HIGH - search->planes;
     search->scan.over = 0;
     for (uint32_t i = 0; i < BW_HIGH; i++) {

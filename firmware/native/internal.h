@@ -42,10 +42,8 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
     return table->bits / 8 + (table->weight_planes + table->bits) * (table->lanes / 8);
 }
 
-/* log2 of a code's bits, without a division or a loop. */
-static inline uint32_t bw_log2(uint32_t bits) {
-    return bits == 64 ? 6 : bits == 128 ? 7 : bits == 256 ? 8 : 9;
-}
+/* log2 of the width of a code, 6 to 9; 0 of what is none. */
+uint32_t bw_log2(uint32_t bits);
 
 /* bw_search_effort over the blocks of a table of layout 1 (residual.c). */
 int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,

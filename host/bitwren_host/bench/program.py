@@ -23,8 +23,8 @@ def build(arch: str) -> Path:
 
     :raises BitwrenError: when a compiler, make or the sources are missing, or the build fails.
     """
-    compiler = _COMPILERS[arch[:3]]
-    for tool, package in ((f"{compiler}-gcc", f"gcc-{compiler}"), ("make", "make")):
+    compiler = _COMPILERS.get(arch[:3])
+    for tool, package in ((f"{compiler}-gcc" if compiler else "gcc", f"gcc-{compiler}" if compiler else "gcc"), ("make", "make")):
         if shutil.which(tool) is None:
             raise BitwrenError(f"{tool} is needed to measure {arch}: apt-get install {package}")
     sources = data_folder("firmware") / "native"
