@@ -82,6 +82,7 @@ def test_messages_are_the_same_on_host_and_chip() -> None:
         (lambda: check_query(" "), chip.EMPTY),
         (lambda: check_query("x" * 4097), chip.too_long(4097)),
         (lambda: check_k(0, 5), chip.K_TOO_SMALL),
+        (lambda: check_k(0, 0), chip.NO_DOCUMENTS),
         (lambda: check_k(6, 5), chip.k_too_large(6, 5)),
     ):
         with pytest.raises(QueryError) as caught:

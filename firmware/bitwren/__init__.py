@@ -19,11 +19,11 @@ from .storage import File
 
 DEFAULT_K = 3
 ENGINES = ("auto", "native", "viper", "python")
-_ABI = 2  # of bitwren_native
+_ABI = 3  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
+_ROWS, _HAS_TEXT = 2, 1  # the last layout known, and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
@@ -68,18 +68,21 @@ class Wren:
         self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage)
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
-        _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
-        if layout > _RESIDUAL:
+        slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
+        if layout > _ROWS:
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
-        if layout == _RESIDUAL and self._engine in ENGINES:
-            raise Error(messages.residual_needs_native(architecture()[0]))
+        self._slots = slots + unpack_from("<H", fields, 14)[0]  # of the file
+        self._changes = None  # what append() and delete() have changed since
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
-        self.count = self._count_live()
+        self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
         self._work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
         gc.collect()
         self._ram = gc.mem_alloc() - before
+
+    def __len__(self):
+        return self.count
 
     def search(self, text, k=None, effort=100):
         """The k nearest documents.
@@ -87,23 +90,57 @@ class Wren:
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
         :param effort: percent of a residual table's codes to read at most; exact at 100.
         """
-        text = text.encode() if isinstance(text, str) else bytes(text)
+        text = self._refuse_text(text)
         k = min(DEFAULT_K, self.count) if k is None else k
-        self._refuse(text, k)
-        native = self._native
-        tokens = native.encode(self._encoder.source, text, self._code, self._work)
-        if tokens == 0:
-            raise Error(messages.NO_WORDS)
-        self._demand(tokens, self._encoder)
+        self._refuse(k)
+        self._encode(text)
         pairs = array("I", bytes(8 * k))
+        live, rows = self._changes.of_search(len(self._code)) if self._changes else (None, None)
         effort = min(max(effort, 1), 100)
-        found = native.search(self._table.source, self._code, k, pairs, self._work, effort)
+        found = self._native.search(self._table.source, self._code, k, pairs, self._work, effort, live, rows)
         self._demand(found, self._table)
         hits = Hits()
         for index in range(found):
             hits.append(self._hit(pairs[2 * index], pairs[2 * index + 1]))
         hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
         return hits
+
+    def append(self, text, answer=None, id=None):
+        """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
+
+        :param text: what is searched for, str or UTF-8 bytes, at most 4096 bytes. :param answer: the text when not given.
+        :param id: str that no document has; when not given, its place in the table. For that, all ids of the file are read:
+            0.14 ms each on a Pico, simulated.
+        """
+        try:
+            text = self._refuse_text(text)
+            self._encode(text)
+        except Error as error:
+            raise Error(str(error).replace("the query", "the document", 1))
+        try:
+            text = str(text, "utf-8")
+        except ValueError:
+            raise Error(messages.NOT_UTF8)
+        id = self._changed().append(self._code, text, text if answer is None else answer, id)
+        self.count += 1
+        return id
+
+    def delete(self, id):
+        """Delete the documents of an id, until the bundle is opened anew or the power is off; returns how many there were.
+
+        All ids of the file are read, as append() does. The first deletion takes a bit of RAM for each slot of the table.
+        """
+        deleted = self._changed().delete(id)
+        self.count -= deleted
+        return deleted
+
+    def _changed(self):
+        if self._changes is None:
+            from .changes import Changes  # not before it is needed: it takes RAM
+
+            sections = [self._section(tag)[0] for tag in (b"LIVE", b"OFFS", b"DOCS")]
+            self._changes = Changes(self._native, self._table, sections, self._slots, self._flags & _HAS_TEXT)
+        return self._changes
 
     def answer(self, query, k=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
@@ -132,19 +169,35 @@ class Wren:
             )
         )
 
-    def _refuse(self, text, k):
+    def _encode(self, text):
+        """Bring the code of a text into _code."""
+        tokens = self._native.encode(self._encoder.source, text, self._code, self._work)
+        if tokens == 0:
+            raise Error(messages.NO_WORDS)
+        self._demand(tokens, self._encoder)
+
+    def _refuse_text(self, text):
+        """A query's or a document's text as bytes, if it can be encoded."""
+        text = text.encode() if isinstance(text, str) else bytes(text)
         if len(text) > messages.MAX_QUERY_BYTES:
             raise Error(messages.too_long(len(text)))
         if not text.strip():
             raise Error(messages.EMPTY)
+        return text
+
+    def _refuse(self, k):
         if type(k) is not int:
             raise Error(messages.K_NOT_A_NUMBER)
+        if not self.count:
+            raise Error(messages.NO_DOCUMENTS)
         if k < 1:
             raise Error(messages.K_TOO_SMALL)
         if k > self.count:
             raise Error(messages.k_too_large(k, self.count))
 
     def _hit(self, distance, slot):
+        if slot >= self._slots:
+            return Hit(distance, *self._changes.record(slot))
         place = array("I", (0, 0))
         self._demand(self._native.record(self._table.source, slot, place), self._table)
         offset, left = place
@@ -180,15 +233,17 @@ class Wren:
             notes = None
         return notes if isinstance(notes, dict) else {}
 
+    def _section(self, tag):
+        """Where a section of the table begins, and its length."""
+        for index in range(16):
+            entry = self._read(self._table, 32 + 16 * index, 16)
+            if entry[:4] == tag:
+                return unpack_from("<II", entry, 4)
+        raise Error(messages.bad_file(self._table.path, messages.FORMAT))
+
     def _count_live(self):
         """Documents that are not deleted: the bits of section LIVE."""
-        for section in range(16):
-            entry = self._read(self._table, 32 + 16 * section, 16)
-            if entry[:4] == b"LIVE":
-                break
-        else:
-            raise Error(messages.bad_file(self._table.path, messages.FORMAT))
-        offset, length = unpack_from("<II", entry, 4)
+        offset, length = self._section(b"LIVE")
         live = 0
         for at in range(offset, offset + length, 256):
             words = self._read(self._table, at, min(256, offset + length - at))

@@ -4,6 +4,7 @@ MAX_QUERY_BYTES = 4096
 
 EMPTY = "the query is empty: type a few words"
 NO_WORDS = "the query has no words, only punctuation: type a few words"
+NO_DOCUMENTS = "the table holds no documents, all of them are deleted: append some, or build it again"
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
@@ -11,7 +12,11 @@ NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to 
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
 NO_QUERY = 'the object has no text under "query": send {"query": "...", "k": 3} or {"cmd": "info"}'
-UNKNOWN_COMMAND = 'the only command is {"cmd": "info"}'
+NO_TEXT = 'the object has no text under "text": send {"cmd": "append", "text": "..."}'
+UNKNOWN_COMMAND = 'the commands are {"cmd": "info"}, "append" and "delete"'
+ID_NOT_TEXT = "a document's id must be text, and not empty"
+ANSWER_NOT_TEXT = "a document's answer must be text"
+NO_ROOM = "not enough memory for this change: build the table again with bitwren build, all documents in it"
 OUT_OF_MEMORY = "not enough memory for this: ask for fewer results, or restart the board"
 
 # The error codes of firmware/native/bitwren.h, as what is the matter with a file.
@@ -37,6 +42,16 @@ def too_long(size):
 def k_too_large(k, documents):
     """More results than there are documents."""
     return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
+
+
+def used_id(id):
+    """An id that a document has already."""
+    return "there is a document with the id {} already: delete it first, or take another id".format(id)
+
+
+def unknown_id(id):
+    """An id that no document has."""
+    return "no document has the id {}: nothing was deleted".format(id)
 
 
 def line_too_long(limit):
@@ -82,14 +97,6 @@ def no_native(arch, version, found):
     wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
     trouble = "the one that is here is for another board or version" if found else "none is here"
     return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
-
-
-def residual_needs_native(arch):
-    """The fallbacks search flat tables only."""
-    return (
-        "the table has the residual layout, which the native module alone searches: copy bitwren_native.mpy for {} to /lib, "
-        "or build the table with --layout flat"
-    ).format(arch)
 
 
 def slow(engine, arch, version, found):

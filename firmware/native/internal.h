@@ -11,7 +11,9 @@ enum {
     BW_FOLD_LAST = 0x17F,     /* ... to here */
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
-    BW_RESIDUAL = 1,          /* a table's layout; 0 is flat */
+    BW_RESIDUAL = 1,          /* a table's layout; 0 is flat ... */
+    BW_ROWS = 2,              /* ... and this one the last */
+    BW_MAX_SLOTS = 0x3FFFFF,
     BW_TILE = 64,             /* outputs of a layer that are computed together ... */
     BW_CHUNK = 384,           /* ... and inputs at a time that they are computed from */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
@@ -44,9 +46,16 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
     return table->bits / 8 + (table->weight_planes + table->bits) * (table->lanes / 8);
 }
 
-/* bw_search_effort over a table of layout 1 (residual.c). */
-int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                       bw_hit *hits, uint8_t *work);
+/* log2 of the width of a code, 6 to 9; 0 of what is none. */
+uint32_t bw_log2(uint32_t bits);
+
+/* bw_search_effort over the blocks of a table of layout 1 (residual.c). */
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                       uint32_t effort, bw_hit *hits, uint8_t *work);
+
+/* Live words from word `first` on, up to BW_LANES of them: the changes' or the file's, as bw_fetch gives them. */
+const uint32_t *bw_live_words(bw_source *source, const bw_table *table, const bw_changes *changes, uint32_t first,
+                              uint32_t words, uint32_t *scratch);
 
 #define BW_INLINE static inline __attribute__((always_inline)) /* calls and spilled counters would double a plane's cost */
 
@@ -187,5 +196,19 @@ typedef struct bw_tally {
 
 /* Count the planes that a mask names, as soon as eight are there. Returns whether a lane is left. */
 uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally);
+
+/* The number of ones of a XOR b, an even number of words and at most 16. */
+uint32_t bw_distance(const uint32_t *a, const uint32_t *b, uint32_t words);
+
+/* Where a processor has, or may have, an instruction that counts the ones of a word. */
+#if defined __riscv_zbb || defined __POPCNT__ || defined __x86_64__
+#define BW_POPCOUNT
+#endif
+
+/* Whether this one has it. Asking may take as long as a hundred rows. */
+int bw_has_popcount(void);
+
+/* Pass over rows, by that instruction, until one is nearer than `below`. Returns how many were passed. */
+uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t *code, uint32_t words, uint32_t below);
 
 #endif

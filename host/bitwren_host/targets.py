@@ -46,7 +46,7 @@ class HostTarget:
     def info(self) -> dict[str, Any]:
         """The bundle as the reference sees it."""
         table = self._bundle.table
-        return {"documents": len(table.codes), "bits": table.bits, "native": "reference (Python)"}
+        return {"documents": int(table.live.sum()), "bits": table.bits, "native": "reference (Python)"}
 
 
 class LineTarget:

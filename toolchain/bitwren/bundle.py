@@ -88,17 +88,12 @@ def build(
     """Make a bundle in memory.
 
     :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
-    :param layout: flat, residual (which changes the documents' order), or auto: residual from :data:`RESIDUAL_FROM` on.
+    :param layout: flat, residual (which changes the documents' order), rows, or auto: residual from :data:`RESIDUAL_FROM` on,
+        else flat.
     :raises BitwrenError: when a document has no word that the encoder knows, with its id.
     """
     encoder = lower.lower(folder, bits)
-    vectors = []
-    for index, document in enumerate(documents):
-        if not encoder.tokens(document.text):
-            raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
-        vectors.append(encoder.vector(document.text))
-        progress("encode", index + 1, len(documents))
-    codes = encoder.encode_vectors(np.stack(vectors))
+    codes = encode(encoder, documents, progress)
     threshold = _calibrate(codes, documents, progress)
     if layout == "auto":
         layout = "residual" if len(documents) >= RESIDUAL_FROM else "flat"
@@ -109,6 +104,20 @@ def build(
     notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)
     return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes, layout))
+
+
+def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Codes:
+    """Codes of documents, uint32 [N, bits / 32].
+
+    :raises BitwrenError: when a document has no word that the encoder knows, with its id.
+    """
+    vectors = []
+    for index, document in enumerate(documents):
+        if not encoder.tokens(document.text):
+            raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
+        vectors.append(encoder.vector(document.text))
+        progress("encode", index + 1, len(documents))
+    return encoder.encode_vectors(np.stack(vectors))
 
 
 def write(bundle: Bundle, directory: Path) -> int:
@@ -151,8 +160,9 @@ def describe(path: Path) -> dict[str, Any]:
         found = tables.read(data, str(path))
         fields: dict[str, Any] = {
             "kind": "table",
-            "documents": len(found.codes),
-            "live": int(found.live.sum()),
+            "documents": int(found.live.sum()),
+            "deleted": int((~found.live).sum()),
+            "staged": found.staged,
             "bits": found.bits,
             "layout": found.layout + (f", blocks of {found.lanes}" if found.layout == "residual" else ""),
             "threshold": found.threshold,

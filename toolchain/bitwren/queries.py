@@ -33,8 +33,10 @@ def check_words(encoder: Encoder, text: str) -> None:
 def check_k(k: int, documents: int) -> None:
     """Refuse a number of results that the table cannot give.
 
-    :raises QueryError: when k is below 1 or above the number of documents.
+    :raises QueryError: when k is below 1 or above the number of documents, or there are none.
     """
+    if not documents:
+        raise QueryError("the table holds no documents, all of them are deleted: append some, or build it again")
     if k < 1:
         raise QueryError("k must be at least 1")
     if k > documents:

@@ -23,8 +23,8 @@ def build(arch: str) -> Path:
 
     :raises BitwrenError: when a compiler, make or the sources are missing, or the build fails.
     """
-    compiler = _COMPILERS[arch[:3]]
-    for tool, package in ((f"{compiler}-gcc", f"gcc-{compiler}"), ("make", "make")):
+    compiler = _COMPILERS.get(arch[:3])
+    for tool, package in ((f"{compiler}-gcc" if compiler else "gcc", f"gcc-{compiler}" if compiler else "gcc"), ("make", "make")):
         if shutil.which(tool) is None:
             raise BitwrenError(f"{tool} is needed to measure {arch}: apt-get install {package}")
     sources = data_folder("firmware") / "native"
@@ -45,7 +45,7 @@ def module_bytes(arch: str) -> dict[str, int]:
 
     sizes: dict[str, int] = {}
     for path in sorted((cache_folder() / "native" / f"bench-{arch}").glob("*.o")):
-        if path.stem in ("core-entries", "rows"):
+        if path.stem in ("core-entries", "baselines"):
             continue
         with path.open("rb") as file:
             sections = ELFFile(file).iter_sections()
@@ -60,7 +60,7 @@ def largest_frames(arch: str, count: int = 3) -> dict[str, int]:
     """The functions of the core with the largest stack frames, as gcc reports them."""
     frames: dict[str, int] = {}
     for path in (cache_folder() / "native" / f"bench-{arch}").glob("*.su"):
-        if path.stem in ("core-entries", "rows"):
+        if path.stem in ("core-entries", "baselines"):
             continue
         for line in path.read_text().splitlines():
             place, size, _kind = line.split("\t")
