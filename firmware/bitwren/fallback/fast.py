@@ -84,37 +84,36 @@ def near(view, at, code, bits, lanes, live, limit, out):
     """Lanes of a block that are live and nearer than `limit`, as pairs (distance, lane) in `out`; returns how many."""
     found = 0
     for lane in range(0, lanes, 32):
-        found = _near(view, at + lane // 8, lanes // 32, code, bits, live >> lane & 0xFFFFFFFF, limit, out, found, lane)
+        found = _near(at + lane // 8, lanes // 8, view, code, bits, live >> lane & 0xFFFFFFFF, limit, out, found, lane)
     return found
 
 
 @micropython.viper
-def _near(view, at: int, step: int, code, bits: int, live: int, limit: int, out, found: int, first: int) -> int:
-    """32 lanes, the first of which has the number `first`, of planes that are `step` words apart; `found` pairs are there.
+def _near(at: int, step: int, view, code, bits: int, live: int, limit: int, out, found: int, first: int) -> int:
+    """32 lanes, the first of which has the number `first`, of planes that are `step` bytes apart; `found` pairs are there.
 
     Four planes are added at a time (Harley and Seal); what carries out of two bits goes on through the counters.
     """
-    planes = ptr32(int(ptr8(view)) + at)  # noqa: F821
+    at += int(ptr8(view))  # noqa: F821
     query = ptr8(code)  # noqa: F821
     counters = bytearray(40)
     upper = ptr32(counters)  # noqa: F821
     ones = 0
     twos = 0
-    plane = 0
     bit = 0
     while bit < bits:
         four = query[bit >> 3] >> (bit & 4)
-        a = planes[plane] ^ (0 - (four & 1))
-        plane += step
-        b = planes[plane] ^ (0 - (four >> 1 & 1))
-        plane += step
+        a = ptr32(at)[0] ^ (0 - (four & 1))  # noqa: F821
+        at += step
+        b = ptr32(at)[0] ^ (0 - (four >> 1 & 1))  # noqa: F821
+        at += step
         both = ones ^ a
         two = (ones & a) | (both & b)
         ones = both ^ b
-        a = planes[plane] ^ (0 - (four >> 2 & 1))
-        plane += step
-        b = planes[plane] ^ (0 - (four >> 3 & 1))
-        plane += step
+        a = ptr32(at)[0] ^ (0 - (four >> 2 & 1))  # noqa: F821
+        at += step
+        b = ptr32(at)[0] ^ (0 - (four >> 3 & 1))  # noqa: F821
+        at += step
         both = ones ^ a
         b2 = (ones & a) | (both & b)
         ones = both ^ b
