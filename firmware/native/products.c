@@ -74,32 +74,43 @@ BW_INLINE uint32_t four_products(uint32_t weights, uint32_t signs, uint32_t even
     return ((weights & FIELDS) * even >> 16) + ((weights >> 8 & FIELDS) * odd >> 16);
 }
 
-/* Four rows at a time share the loads of the input. */
-void bw_multiply(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, uint32_t rows) {
-    const uint32_t *first = packed + 1, *end = first + count / 4 * 3;
-    for (; rows >= 4; rows -= 4) {
-        const bw_word *a = weights, *b = a + count / 4, *c = b + count / 4, *d = c + count / 4;
-        uint32_t sum_a = *packed, sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
-        for (const uint32_t *input = first; input < end; input += 3) {
-            uint32_t signs = input[0], even = input[1], odd = input[2];
-            sum_a += four_products(*a++, signs, even, odd);
-            sum_b += four_products(*b++, signs, even, odd);
-            sum_c += four_products(*c++, signs, even, odd);
-            sum_d += four_products(*d++, signs, even, odd);
+/* How many rows share the loads of the input: as many as there are registers for. */
+#ifdef __xtensa__
+enum { ROWS = 2 };
+#else
+enum { ROWS = 4 };
+#endif
+
+/* A constant number of rows. */
+BW_INLINE void multiply_rows(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, int rows) {
+    const uint32_t *end = packed + 1 + count / 4 * 3;
+    uint32_t added[ROWS];
+#pragma GCC unroll 4
+    for (int row = 0; row < rows; row++) {
+        added[row] = *packed;
+    }
+    for (packed++; packed < end; packed += 3, weights++) {
+        uint32_t signs = packed[0], even = packed[1], odd = packed[2];
+#pragma GCC unroll 4
+        for (int row = 0; row < rows; row++) {
+            added[row] += four_products(weights[(uint32_t)row * (count / 4)], signs, even, odd);
         }
-        weights = d;
-        sums[0] += sum_a;
-        sums[1] += sum_b;
-        sums[2] += sum_c;
-        sums[3] += sum_d;
-        sums += 4;
+    }
+#pragma GCC unroll 4
+    for (int row = 0; row < rows; row++) {
+        sums[row] += added[row];
+    }
+}
+
+void bw_multiply(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, uint32_t rows) {
+    for (; rows >= ROWS; rows -= ROWS) {
+        multiply_rows(weights, packed, count, sums, ROWS);
+        weights += ROWS * (count / 4);
+        sums += ROWS;
     }
     for (; rows > 0; rows--) {
-        uint32_t sum = *packed;
-        for (const uint32_t *input = first; input < end; input += 3) {
-            sum += four_products(*weights++, input[0], input[1], input[2]);
-        }
-        *sums++ += sum;
+        multiply_rows(weights, packed, count, sums++, 1);
+        weights += count / 4;
     }
 }
 
