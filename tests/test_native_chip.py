@@ -20,10 +20,15 @@ from bitwren.errors import BitwrenError
 from bitwren.frontend import Rows
 from bitwren.hamming import WIDTHS
 from bitwren.tokenizer import Vocabulary
-from bitwren_host.bench import program
+from bitwren_host.bench import measure, program, report
 from bitwren_host.bench.machine import Machine
 
 PAST_END = 0x5A
+MOST = {  # thousands of instructions of encoding a query of ten tokens to 256 bits: tokens, pooling, head
+    "armv6m": (15, 15, 115),
+    "armv7emsp": (12, 12, 54),
+    "rv32imc": (13, 13, 120),
+}
 
 
 @pytest.fixture(scope="module", params=program.ARCHITECTURES)
@@ -184,3 +189,13 @@ def test_the_largest_products(machine: Machine, inputs: int) -> None:
             encoder = Encoder(Vocabulary([b"a"], []), rows, (forced, asked), bytes(16), {})
             assert forced.forward(np.zeros((1, 32), np.int8))[0].tolist() == hidden.tolist()
             assert encode(machine, encoder, b"") == [0 if above else 0xFFFFFFFF] * 2
+
+
+@pytest.mark.parametrize("arch", MOST)
+def test_what_encoding_takes(arch: str) -> None:
+    try:
+        taken = measure.query(Machine(arch, program.build(arch)), 256, report.TEXT)
+    except BitwrenError as error:
+        pytest.skip(str(error))
+    steps = [taken[f"{step}_instructions"] for step in ("tokenize", "pool", "head")]
+    assert all(step <= 1000 * most for step, most in zip(steps, MOST[arch], strict=True)), steps

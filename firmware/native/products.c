@@ -1,9 +1,9 @@
 /* Products of small integers, two in each multiplication.
  *
- * A layer's rows of int8 weights times its int8 input: (a + b 2^16) (y + x 2^16) has a x + b y in its upper half, modulo 2^32,
- * where a y does not carry into it: where nothing is negative, a and b are below 2^8, and x and y 2^7 at most. So the input is
- * packed once a layer, as magnitudes; and its signs go into a word that is XORed to four weights, which become w + 128 for an
- * input that is not negative and 127 - w for one that is. */
+ * A layer's rows of int8 weights times its int8 input: modulo 2^32, (a + b 2^16) (y + x 2^16) has a x + b y in its upper half if
+ * that and a y are below 2^16: if nothing is negative, a and b are below 2^8, and x and y 2^7 at most. So the input is packed once
+ * a layer, as magnitudes; and its signs go into a word that is XORed to four weights, which become w + 128 for an input that is
+ * not negative and 127 - w for one that is. What that adds to each row's sum depends on the input alone. */
 #include "internal.h"
 
 enum { FIELDS = 0x00FF00FF };

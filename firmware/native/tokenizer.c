@@ -13,7 +13,7 @@ static void set_region(bw_region *region, bw_source *source, uint32_t offset, ui
 }
 
 /* Bytes of a region, inside it, as bw_fetch has them. */
-static const uint8_t *fetch(bw_source *source, const bw_region *region, uint32_t at, uint32_t length, uint8_t *scratch) {
+BW_INLINE const uint8_t *fetch(bw_source *source, const bw_region *region, uint32_t at, uint32_t length, uint8_t *scratch) {
     return region->memory ? region->memory + at : bw_fetch(source, region->offset + at, length, length, scratch);
 }
 
@@ -76,11 +76,9 @@ BW_INLINE int is_greater(comparison *at, const uint8_t *piece_end, const uint8_t
 
 typedef uint16_t __attribute__((may_alias)) offset_type; /* aligned, as it is in the file */
 
-/* A bucket's offset in the pool. */
-static inline int read_offset(bw_tokenizer *tokenizer, uint32_t bucket) {
-    uint32_t scratch;
-    const uint8_t *at = fetch(tokenizer->text.source, &tokenizer->offsets, 2 * bucket, 2, (uint8_t *)&scratch);
-    return at ? *(const offset_type *)(const void *)at : BW_ERR_READ;
+/* Offsets in the pool from a bucket's on, `count` of them; NULL when they cannot be read. */
+BW_INLINE const offset_type *read_offsets(bw_tokenizer *tokenizer, uint32_t bucket, uint32_t count, uint32_t *scratch) {
+    return (const void *)fetch(tokenizer->text.source, &tokenizer->offsets, 2 * bucket, 2 * count, (uint8_t *)scratch);
 }
 
 /* The last bucket of a list whose first piece is not greater than the text: one more than its number, or 0, or an error. */
@@ -89,16 +87,17 @@ static __attribute__((noinline)) int find_bucket(bw_tokenizer *tokenizer, const 
     uint32_t low = list->first_bucket, high = low + list->buckets, scratch[(1 + BW_MAX_PIECE + 3) / 4];
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        int begin = read_offset(tokenizer, middle);
-        if (begin < 0) {
-            return begin;
+        const offset_type *offset = read_offsets(tokenizer, middle, 1, scratch);
+        if (!offset) {
+            return BW_ERR_READ;
         }
-        if ((uint32_t)begin >= tokenizer->pool_size) {
+        uint32_t begin = *offset;
+        if (begin >= tokenizer->pool_size) {
             return BW_ERR_FORMAT;
         }
-        uint32_t wanted = bw_min(tokenizer->pool_size - (uint32_t)begin, 1 + BW_MAX_PIECE);
+        uint32_t wanted = bw_min(tokenizer->pool_size - begin, 1 + BW_MAX_PIECE);
         comparison at;
-        at.piece = fetch(tokenizer->text.source, &tokenizer->pool, (uint32_t)begin, wanted, (uint8_t *)scratch);
+        at.piece = fetch(tokenizer->text.source, &tokenizer->pool, begin, wanted, (uint8_t *)scratch);
         if (!at.piece) {
             return BW_ERR_READ;
         }
@@ -164,23 +163,23 @@ static int longest_match(bw_tokenizer *tokenizer, const bw_pieces *list, const u
         if (bucket <= 0) {
             return bucket;
         }
-        bucket += (int)list->first_bucket;
-        int begin = read_offset(tokenizer, (uint32_t)bucket - 1), end = read_offset(tokenizer, (uint32_t)bucket);
-        if (begin < 0 || end < 0) {
+        uint32_t before = (uint32_t)bucket - 1;
+        const offset_type *offsets = read_offsets(tokenizer, list->first_bucket + before, 2, scratch);
+        if (!offsets) {
             return BW_ERR_READ;
         }
-        if (end < begin || end - begin > MAX_BUCKET || (uint32_t)end > tokenizer->pool_size) {
+        uint32_t begin = offsets[0], end = offsets[1], size = end - begin;
+        if (size > MAX_BUCKET || end > tokenizer->pool_size) {
             return BW_ERR_FORMAT;
         }
-        uint32_t size = (uint32_t)(end - begin);
-        const uint8_t *bytes = fetch(tokenizer->text.source, &tokenizer->pool, (uint32_t)begin, size, (uint8_t *)scratch);
+        const uint8_t *bytes = fetch(tokenizer->text.source, &tokenizer->pool, begin, size, (uint8_t *)scratch);
         walk found;
         int status = bytes ? walk_bucket(bytes, bytes + size, text, text_end, &found) : BW_ERR_READ;
         if (status < 0) {
             return status;
         }
         if (found.match_end) {
-            uint32_t index = ((uint32_t)bucket - 1 - list->first_bucket) * BW_BUCKET + found.match_index;
+            uint32_t index = before * BW_BUCKET + found.match_index;
             *id = list->first_id + index;
             return found.match_index < BW_BUCKET && index < list->count ? (int)(found.match_end - text) : BW_ERR_FORMAT;
         }
