@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from board_bundle import FIRMWARE, NATIVE, make_bundle, make_encoder, text_of, write_bundle
+from test_native_hostile import mend
 from test_natmod_unix import MICROPYTHON
 
-from bitwren import edit
-from bitwren.bundle import Bundle
+from bitwren import container, edit
+from bitwren.bundle import TABLE_FILE, Bundle
 from bitwren.corpus import Document
 from bitwren.table import LAYOUTS
 
@@ -163,6 +164,28 @@ def test_what_is_refused_changes_nothing(tmp_path: Path, arguments: list[Any], s
     write_bundle(bundle, tmp_path / "faq")
     query = ["answer", text_of(bundle, 3), 20]
     assert run(tmp_path, [["append", *arguments], query, ["__len__"]]) == [f"Error: {sentence}", bundle.answer(*query[1:]), 20]
+
+
+@pytest.mark.parametrize("value", [0, 3, 5000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_places_of_records_that_are_wrong(tmp_path: Path, value: int) -> None:
+    """Whatever a file with right checksums says about its records, looking for an id ends in an answer or a sentence."""
+    bundle = make_bundle(40)
+    folder = write_bundle(bundle, tmp_path / "faq")
+    data = bytearray((folder / TABLE_FILE).read_bytes())
+    begin = container.unpack(bytes(data), "BWT1").offsets["OFFS"]
+    for slot in (3, 4, 20, 40):
+        data[begin + 4 * slot : begin + 4 * slot + 4] = value.to_bytes(4, "little")
+    mend(data)
+    (folder / TABLE_FILE).write_bytes(data)
+    steps = [
+        ["delete", "d3"],
+        ["delete", "d10"],
+        ["append", "hello", None, None],
+        ["append", "hello", None, "x" * 5000],
+        ["__len__"],
+    ]
+    answers = run(tmp_path, steps)
+    assert answers == [0, 1, "40", "x" * 5000, 41]
 
 
 def test_memory_that_ends_is_a_sentence(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class Wren:
         if self._changes is None:
             from .changes import Changes  # not before it is needed: it takes RAM
 
-            sections = [self._section(tag)[0] for tag in (b"LIVE", b"OFFS", b"DOCS")]
+            sections = [self._section(tag) for tag in (b"LIVE", b"OFFS", b"DOCS")]
             self._changes = Changes(self._native, self._table, sections, self._slots, self._flags & _HAS_TEXT)
         return self._changes
 

@@ -15,9 +15,9 @@ class Changes:
     """Of one open table. What a method raises leaves everything as it was."""
 
     def __init__(self, native, file, sections, slots, with_text):
-        """:param sections: where LIVE, OFFS and DOCS begin. :param slots: of the file. :param with_text: records keep it."""
+        """:param sections: offset and length of LIVE, OFFS and DOCS. :param slots: of the file. :param with_text: is it kept?"""
         self._native, self._file, self._slots, self._with_text = native, file, slots, with_text
-        self._live_at, self._offsets, self._documents = sections
+        (self._live_at, _), (self._offsets, _), (self._documents, self._documents_size) = sections
         self._live = None  # bits in place of LIVE, once something is deleted
         self._rows = bytearray()
         self._records = []  # (id, answer, text) of the slots after the file's; None: deleted
@@ -97,7 +97,7 @@ class Changes:
             begin = unpack_from("<I", ends)[0]
             for index in range(count):
                 end = unpack_from("<I", ends, 4 * index + 4)[0]
-                if end - begin >= size:
+                if size <= end - begin and end <= self._documents_size:
                     self._read(self._documents + begin, head)
                     if head[0] == low and head[-1] == last and head[4:] == name and head[1] == len(name) >> 8:
                         if self._is_live(first + index):

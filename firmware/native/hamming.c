@@ -266,18 +266,13 @@ static int scan_rows(search *search, bw_source *source, uint32_t at, uint32_t sl
                 return BW_ERR_READ;
             }
 #ifdef BW_POPCOUNT
-            if (search->popcount) {
-                const uint8_t *together;
-                uint32_t rows = bw_min(stop - slot, bw_span(source, at, &together) >> shift);
-                uint32_t passed = bw_pass_rows((const uint32_t *)(const void *)row, rows, search->code, size / 4, search->below);
-                slot += passed;
-                at += passed << shift;
-                row += passed << shift;
-                if (passed == rows && rows > 0) {
-                    slot--; /* this one has been passed, too */
-                    at -= size;
-                    continue;
-                }
+            const uint8_t *together;
+            uint32_t rows = bw_min(stop - slot, bw_span(source, at, &together) >> shift);
+            if (search->popcount && rows > 1) { /* the last, and one that is near, go the slow way */
+                rows = bw_pass_rows((const uint32_t *)(const void *)row, rows - 1, search->code, size / 4, search->below);
+                slot += rows;
+                at += rows << shift;
+                row += rows << shift;
             }
 #endif
             uint32_t distance = bw_distance((const uint32_t *)(const void *)row, search->code, size / 4);
