@@ -1,7 +1,7 @@
 """What the row layout costs where a chip counts a word's ones by an instruction:  python -m bitwren_host.bench.rows
 
-x64 runs in Unicorn. It does not know Zbb, RISC-V's instructions for bits: there QEMU's board `virt` runs the search. Its clock
-goes on by one for each instruction (``-icount shift=0``), which the processor's own counter, minstret, shows.
+x64 runs in Unicorn. It does not know Zbb: there QEMU's board `virt` runs the search. Its clock goes on
+by one for each instruction (``-icount shift=0``), which the processor's own counter, minstret, shows.
 """
 
 from __future__ import annotations
