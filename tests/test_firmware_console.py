@@ -74,7 +74,7 @@ class StandIn:
     def __init__(self, package: ModuleType) -> None:
         self._package = package
 
-    def search(self, text: bytes | memoryview, k: int | None = None) -> Any:
+    def search(self, text: bytes | memoryview, k: int | None = None, effort: int = 100) -> Any:
         text = bytes(text)
         if not text.strip():
             raise self._package.Error(self._package.messages.EMPTY)
@@ -83,12 +83,12 @@ class StandIn:
         hits.confident = b"?" not in text
         return hits
 
-    def answer(self, query: str, k: int | None) -> dict[str, Any]:
+    def answer(self, query: str, k: int | None, effort: int | None) -> dict[str, Any]:
         return {"query": query, "hits": [{"id": "d1", "distance": 7, "answer": query[::-1]}], "confident": True}
 
     def info(self) -> dict[str, Any]:
         storage = {"encoder": "mapped", "table": "file"}
-        return {"name": "faq", "documents": 3, "bits": 64, "encoder": "tiny", "storage": storage}
+        return {"name": "faq", "documents": 3, "bits": 64, "layout": "flat", "encoder": "tiny", "storage": storage}
 
 
 def converse(package: ModuleType, typed: bytes, echo: bool = True) -> str:
@@ -136,7 +136,7 @@ def test_editing(package: ModuleType, typed: bytes, answer: str) -> None:
 def test_answer_of_several_lines_is_indented(package: ModuleType) -> None:
     sink = Sink()
     stand_in = StandIn(package)
-    stand_in.search = lambda text: package.Hits([package.Hit(1, "d", "one\r\n{two}", None)])  # type: ignore[method-assign]
+    stand_in.search = lambda text, k, effort: package.Hits([package.Hit(1, "d", "one\r\n{two}", None)])  # type: ignore[method-assign]
     sys.modules["bitwren_board.console"].Console(stand_in, BytesIO(b"a\n"), sink, False).serve()
     assert "  1. one\n     {two}  [distance" in sink.data.decode()
 
@@ -387,6 +387,7 @@ def test_info(board: Path) -> None:
         "name": "faq",
         "documents": 40,
         "bits": 64,
+        "layout": "flat",
         "encoder": "random 1",
         "threshold": 20,
         "storage": {"encoder": "ram", "table": "ram"},

@@ -23,7 +23,8 @@ _ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
+_LAYOUTS = "flat", "residual"  # by their numbers in a table
+_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known, and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
@@ -71,6 +72,7 @@ class Wren:
         _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
         if layout > _RESIDUAL:
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
+        self._layout = layout
         if layout == _RESIDUAL and self._engine in ENGINES:
             raise Error(messages.residual_needs_native(architecture()[0]))
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
@@ -85,18 +87,19 @@ class Wren:
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
-        :param effort: percent of a residual table's codes to read at most; exact at 100.
+        :param effort: percent of a residual table's codes to read at most, 1 to 100; exact at 100, as other layouts always are.
         """
         text = text.encode() if isinstance(text, str) else bytes(text)
         k = min(DEFAULT_K, self.count) if k is None else k
         self._refuse(text, k)
+        if type(effort) is not int or not 1 <= effort <= 100:
+            raise Error(messages.EFFORT)
         native = self._native
         tokens = native.encode(self._encoder.source, text, self._code, self._work)
         if tokens == 0:
             raise Error(messages.NO_WORDS)
         self._demand(tokens, self._encoder)
         pairs = array("I", bytes(8 * k))
-        effort = min(max(effort, 1), 100)
         found = native.search(self._table.source, self._code, k, pairs, self._work, effort)
         self._demand(found, self._table)
         hits = Hits()
@@ -105,17 +108,22 @@ class Wren:
         hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
         return hits
 
-    def answer(self, query, k=None):
+    def answer(self, query, k=None, effort=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+        effort = 100 if effort is None else effort
         try:
-            hits = self.search(query, k)
+            hits = self.search(query, k, effort)
         except Error as error:
             return OrderedDict((("query", query), ("error", str(error))))
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
             hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
-        return OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        if effort < 100:
+            # Without the native module every document is compared.
+            answer["exact"] = self._layout != _RESIDUAL or self._engine in ENGINES
+        return answer
 
     def info(self):
         """What is open, and how: for people and for {"cmd": "info"}."""
@@ -124,6 +132,7 @@ class Wren:
                 ("name", self.path.split("/")[-1]),
                 ("documents", self.count),
                 ("bits", self.bits),
+                ("layout", _LAYOUTS[self._layout]),
                 ("encoder", self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),

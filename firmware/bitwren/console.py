@@ -17,7 +17,7 @@ PROMPT = "> "
 AGAIN = "import bitwren.console; bitwren.console.main()"
 
 _CTRL_C, _CTRL_D, _BACKSPACE, _TAB, _NEWLINE, _RETURN, _ESCAPE, _DELETE = 3, 4, 8, 9, 10, 13, 27, 127
-_BRACE = ord("{")
+_BRACE, _COLON = ord("{"), ord(":")
 
 
 def main(path=None):
@@ -61,6 +61,7 @@ class Console:
         self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
         self._line = bytearray(LINE)
         self._byte = bytearray(1)
+        self._effort = 100  # of a person's questions
         self._after_return = False  # a newline that follows is the same line's end
         self._prompted = False  # the cursor stands behind a prompt
 
@@ -180,7 +181,11 @@ class Console:
         try:
             if too_long:
                 raise Error(messages.line_too_long(LINE))
-            hits = self._wren.search(line)
+            said = self._setting(line) if line[0] == _COLON else None
+            if said:
+                self._sink.write("  {}\n".format(said))
+                return
+            hits = self._wren.search(line, None, self._effort)
         except Exception as error:
             self._sink.write("  {}\n".format(_sentence(error)))
             return
@@ -190,6 +195,18 @@ class Console:
             self._sink.write("  {}. {}  [distance {}, id {}]\n".format(rank, answer, hit.distance, hit.id))
         doubt = "" if hits.confident else "; not confident: nothing is near enough"
         self._sink.write("  {} ms{}\n".format(took, doubt))
+
+    def _setting(self, line):
+        """What is said to a person who sets something; None for any other line."""
+        words = _text(line).split()
+        if words[0] != ":effort" or len(words) > 2:
+            return None
+        if len(words) == 2:
+            if not words[1].isdigit() or not 1 <= int(words[1]) <= 100:
+                raise Error(messages.EFFORT)
+            self._effort = int(words[1])
+        exact = "" if self._effort < 100 and self._wren.info()["layout"] == "residual" else ": exact"
+        return "effort is {} %{}".format(self._effort, exact)
 
     def _program(self, line, too_long):
         """The object that answers a program's line."""
@@ -207,7 +224,7 @@ class Console:
                 query = None
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
-            return self._wren.answer(query, request.get("k"))
+            return self._wren.answer(query, request.get("k"), request.get("effort"))
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -221,11 +238,15 @@ class Console:
         self._sink.write("\n")
 
 
-def _parse(line):
+def _text(line):
     try:
-        text = str(line, "utf-8")
+        return str(line, "utf-8")
     except ValueError:
         raise Error(messages.NOT_UTF8)
+
+
+def _parse(line):
+    text = _text(line)
     try:
         # MicroPython's parser accepts an object that breaks off: a line cut short must not pass for a shorter query.
         request = json.loads(text) if text.rstrip().endswith("}") else None
@@ -244,7 +265,8 @@ def _pieces(answer):
     for index, hit in enumerate(hits):
         hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
     hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
-    hits.append('], "confident": {}}}'.format(json.dumps(answer["confident"])))
+    rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact") if key in answer]
+    hits.append("]" + "".join(rest) + "}")
     return hits
 
 

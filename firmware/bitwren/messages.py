@@ -6,6 +6,7 @@ EMPTY = "the query is empty: type a few words"
 NO_WORDS = "the query has no words, only punctuation: type a few words"
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
+EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
