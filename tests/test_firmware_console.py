@@ -545,9 +545,10 @@ def test_table_of_another_encoder(board: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "trouble"),
     [
-        (None, "and none is here"),
-        (b"M\x06\x13\x1f", "and the one that is here is for another board or version"),  # armv6m
-        (b"M\x05\x0b\x1f", "and the one that is here is for another board or version"),  # an older .mpy
+        (None, "none is here"),
+        (b"M\x06\x13\x1f", "lib/bitwren_native.mpy is for armv6m (.mpy version 6.3)"),
+        (b"M\x05\x0b\x1f", "lib/bitwren_native.mpy is for x64 (.mpy version 5.3)"),
+        (b"\0\0\0\0", "lib/bitwren_native.mpy is damaged"),
     ],
 )
 def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, header: bytes | None, trouble: str) -> None:
@@ -556,7 +557,8 @@ def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, 
         path.write_bytes(header + path.read_bytes()[4:])
     else:
         path.unlink()
-    wanted = f"this board needs bitwren_native.mpy for x64 (.mpy version 6.3), {trouble}: copy it to /lib (bitwren deploy does)"
+    trouble = trouble.replace("lib/", f"{board}/lib/")
+    wanted = f"this board needs bitwren_native_x64.mpy (.mpy version 6.3), and {trouble}: copy it to /lib (bitwren deploy does)"
     said = run(board, typed=b'{"query": "abc"}\n{"cmd": "info"}\n').splitlines()
     assert said[1:3] == [f"bitwren: slow, since viper does it; {wanted}", "Type a question. Ctrl-C gives the REPL."]
     answer, info = (json.loads(line) for line in said if line.startswith("{"))

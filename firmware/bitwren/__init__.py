@@ -6,6 +6,7 @@ for hit in wren.search("the light blinks twice", k=3):
     print(hit.distance, hit.id, hit.answer)
 """
 
+import builtins
 import gc
 import json
 import sys
@@ -29,6 +30,7 @@ _RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known, and flag of a table
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
 _MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
+_RUNS_TOO = {"armv7emsp": ("armv7m", "armv6m"), "armv7m": ("armv6m",)}
 
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
 
@@ -50,11 +52,26 @@ def open(path, *, storage="auto", engine="auto"):
 
 def architecture():
     """The architecture whose native module this board needs, and its .mpy version, as ("armv6m", "6.3")."""
-    code = getattr(sys.implementation, "_mpy", 0)
+    arch, version = _of_header(getattr(sys.implementation, "_mpy", 0))
+    return _MADE_FOR.get(arch, arch), version
+
+
+def _of_header(code):
     arch = code >> 10 & 0x0F
     names = _ARCHITECTURES.split()
-    name = names[arch] if arch < len(names) else str(arch)
-    return _MADE_FOR.get(name, name), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+    return names[arch] if arch < len(names) else str(arch), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+
+
+def natives(arch, machine):
+    """What native modules that this board runs are made for, best first.
+
+    :param arch: as of :func:`architecture`. :param machine: sys.implementation._machine.
+    """
+    # _mpy does not tell of instructions beyond rv32imc; the RP2350's RISC-V cores count a word's ones by one of them.
+    names = ["rv32imc_zbb"] if arch == "rv32imc" and "RP2350" in machine else []
+    names.append(arch)
+    names.extend(_RUNS_TOO.get(arch, ()))
+    return names
 
 
 class Wren:
@@ -213,33 +230,59 @@ def _load_core(engine):
     if engine not in ENGINES:
         raise Error(messages.unknown_engine(engine))
     arch, version = architecture()
-    found = False
+    trouble = None
     if engine == "auto" or engine == "native":
         native, found = _import_native(arch)
         if native is not None:
-            return native, arch, None
-        if engine == "native":
-            raise Error(messages.no_native(arch, version, found))
+            return native, found, None
+        trouble = found
+    wanted = messages.no_native(natives(arch, _machine())[0], version, trouble)
+    if engine == "native":
+        raise Error(wanted)
     from . import fallback  # not before it is needed: it takes RAM
 
     core = None if engine == "python" else fallback.core("viper")
     if core is None and engine == "viper":
         raise Error(messages.no_viper())
     core = core or fallback.core("python")
-    return core, core.name, messages.slow(core.name, arch, version, found) if engine == "auto" else None
+    return core, core.name, messages.slow(core.name, wanted) if engine == "auto" else None
+
+
+def _machine():
+    return getattr(sys.implementation, "_machine", "")
 
 
 def _import_native(arch):
-    """The module for this board, or None, and whether there was any. Where those of several are, it has its own's name."""
-    found = False
-    for name in ("bitwren_native", "bitwren_native_" + arch):
+    """The native module and what it is made for; or None, and what is wrong with the one that is here, if there is any."""
+    trouble = None
+    names = natives(arch, _machine())
+    names.insert(0, None)  # bitwren_native.mpy: somebody chose it
+    for made_for in names:
+        name = "bitwren_native" + ("_" + made_for if made_for else "")
         try:
             native = __import__(name)
-            found = True
-            if native.ABI == _ABI:
-                return native, True
         except ImportError:
-            pass
-        except ValueError:  # incompatible .mpy file
-            found = True
-    return None, found
+            continue
+        except ValueError:  # of another chip or another MicroPython
+            trouble = trouble or _made_for(name)
+            continue
+        if getattr(native, "ABI", None) == _ABI:
+            # A firmware that loads no .mpy file with machine code may have the module built in.
+            return native, made_for or ("built in" if arch == "none" else arch)
+        trouble = trouble or messages.other_version(name)
+    return None, trouble
+
+
+def _made_for(name):
+    """What the file of a module that does not load says it is made for."""
+    for folder in sys.path:
+        path = (folder + "/" if folder else "") + name + ".mpy"
+        try:
+            with builtins.open(path, "rb") as file:
+                header = file.read(3)
+        except OSError:
+            continue
+        if len(header) == 3 and header[:1] == b"M":
+            return messages.made_for(path, *_of_header(header[2] << 8 | header[1]))
+        return messages.no_module(path)
+    return messages.no_module(name)

@@ -76,13 +76,27 @@ def no_viper():
     return 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
 
 
-def no_native(arch, version, found):
-    """No native module for this board; found: there is one, for another."""
+def no_native(arch, version, trouble):
+    """No native module for this board; trouble: with the one that is here, or None."""
     if arch == "none":
         return "this MicroPython loads no native modules: use a firmware that does"
-    wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
-    trouble = "the one that is here is for another board or version" if found else "none is here"
-    return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
+    sentence = "this board needs bitwren_native_{}.mpy (.mpy version {}), and {}: copy it to /lib (bitwren deploy does)"
+    return sentence.format(arch, version, trouble or "none is here")
+
+
+def made_for(path, arch, version):
+    """A native module of another board or MicroPython."""
+    return "{} is for {} (.mpy version {})".format(path, arch, version)
+
+
+def no_module(path):
+    """A file that does not load, and does not say why."""
+    return "{} is damaged".format(path)
+
+
+def other_version(name):
+    """A native module that does not fit the rest of bitwren."""
+    return "{}.mpy is of another version of bitwren".format(name)
 
 
 def residual_needs_native(arch):
@@ -93,6 +107,6 @@ def residual_needs_native(arch):
     ).format(arch)
 
 
-def slow(engine, arch, version, found):
-    """The native module is not what computes."""
-    return "slow, since {} does it; {}".format(engine, no_native(arch, version, found))
+def slow(engine, wanted):
+    """The native module is not what computes; wanted: which one is missing."""
+    return "slow, since {} does it; {}".format(engine, wanted)
