@@ -87,7 +87,7 @@ for engine in ENGINES:
         print(json.dumps([wren.info()["native"], wren.notice, [wren.answer(query, 4) for query in QUERIES]]))
 """
 ANOTHER_CHIP = 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
-WANTED = "this board needs bitwren_native.mpy for {} (.mpy version 6.3), and none is here: copy it to /lib (bitwren deploy does)"
+WANTED = "this board needs bitwren_native_{}.mpy (.mpy version 6.3), and none is here: copy it to /lib (bitwren deploy does)"
 
 
 @pytest.fixture(scope="module")

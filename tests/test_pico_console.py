@@ -119,6 +119,7 @@ def test_files_are_read_in_place(console: Board, bundle: Bundle) -> None:
         "name": "bundle",
         "documents": 300,
         "bits": 128,
+        "layout": "flat",
         "encoder": "random 1",
         "threshold": 40,
         "storage": {"encoder": "mapped", "table": "mapped"},

@@ -6,6 +6,7 @@ for hit in wren.search("the light blinks twice", k=3):
     print(hit.distance, hit.id, hit.answer)
 """
 
+import builtins
 import gc
 import json
 import sys
@@ -23,11 +24,13 @@ _ABI = 3  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_ROWS, _HAS_TEXT = 2, 1  # the last layout known, and flag of a table
+_LAYOUTS = "flat", "residual", "rows"  # by their numbers in a table
+_HAS_TEXT = 1  # flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
 _MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
+_RUNS_TOO = {"armv7emsp": ("armv7m", "armv6m"), "armv7m": ("armv6m",)}
 
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
 
@@ -49,11 +52,26 @@ def open(path, *, storage="auto", engine="auto"):
 
 def architecture():
     """The architecture whose native module this board needs, and its .mpy version, as ("armv6m", "6.3")."""
-    code = getattr(sys.implementation, "_mpy", 0)
+    arch, version = _of_header(getattr(sys.implementation, "_mpy", 0))
+    return _MADE_FOR.get(arch, arch), version
+
+
+def _of_header(code):
     arch = code >> 10 & 0x0F
     names = _ARCHITECTURES.split()
-    name = names[arch] if arch < len(names) else str(arch)
-    return _MADE_FOR.get(name, name), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+    return names[arch] if arch < len(names) else str(arch), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+
+
+def natives(arch, machine):
+    """What native modules that this board runs are made for, best first.
+
+    :param arch: as of :func:`architecture`. :param machine: sys.implementation._machine.
+    """
+    # _mpy does not tell of instructions beyond rv32imc; the RP2350's RISC-V cores count a word's ones by one of them.
+    names = ["rv32imc_zbb"] if arch == "rv32imc" and "RP2350" in machine else []
+    names.append(arch)
+    names.extend(_RUNS_TOO.get(arch, ()))
+    return names
 
 
 class Wren:
@@ -69,10 +87,11 @@ class Wren:
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
         slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
-        if layout > _ROWS:
+        if layout >= len(_LAYOUTS):
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
         self._slots = slots + unpack_from("<H", fields, 14)[0]  # of the file
         self._changes = None  # what append() and delete() have changed since
+        self._layout = layout
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()  # documents
@@ -88,15 +107,16 @@ class Wren:
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
-        :param effort: percent of a residual table's codes to read at most; exact at 100.
+        :param effort: percent of a residual table's codes to read at most, 1 to 100; exact at 100, as other layouts always are.
         """
         text = self._refuse_text(text)
         k = min(DEFAULT_K, self.count) if k is None else k
         self._refuse(k)
+        if type(effort) is not int or not 1 <= effort <= 100:
+            raise Error(messages.EFFORT)
         self._encode(text)
         pairs = array("I", bytes(8 * k))
         live, rows = self._changes.of_search(len(self._code)) if self._changes else (None, None)
-        effort = min(max(effort, 1), 100)
         found = self._native.search(self._table.source, self._code, k, pairs, self._work, effort, live, rows)
         self._demand(found, self._table)
         hits = Hits()
@@ -142,17 +162,22 @@ class Wren:
             self._changes = Changes(self._native, self._table, sections, self._slots, self._flags & _HAS_TEXT)
         return self._changes
 
-    def answer(self, query, k=None):
+    def answer(self, query, k=None, effort=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+        effort = 100 if effort is None else effort
         try:
-            hits = self.search(query, k)
+            hits = self.search(query, k, effort)
         except Error as error:
             return OrderedDict((("query", query), ("error", str(error))))
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
             hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
-        return OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        if effort < 100:
+            # Without the native module every document is compared.
+            answer["exact"] = _LAYOUTS[self._layout] != "residual" or self._engine in ENGINES
+        return answer
 
     def info(self):
         """What is open, and how: for people and for {"cmd": "info"}."""
@@ -161,6 +186,7 @@ class Wren:
                 ("name", self.path.split("/")[-1]),
                 ("documents", self.count),
                 ("bits", self.bits),
+                ("layout", _LAYOUTS[self._layout]),
                 ("encoder", self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
@@ -259,33 +285,59 @@ def _load_core(engine):
     if engine not in ENGINES:
         raise Error(messages.unknown_engine(engine))
     arch, version = architecture()
-    found = False
+    trouble = None
     if engine == "auto" or engine == "native":
         native, found = _import_native(arch)
         if native is not None:
-            return native, arch, None
-        if engine == "native":
-            raise Error(messages.no_native(arch, version, found))
+            return native, found, None
+        trouble = found
+    wanted = messages.no_native(natives(arch, _machine())[0], version, trouble)
+    if engine == "native":
+        raise Error(wanted)
     from . import fallback  # not before it is needed: it takes RAM
 
     core = None if engine == "python" else fallback.core("viper")
     if core is None and engine == "viper":
         raise Error(messages.no_viper())
     core = core or fallback.core("python")
-    return core, core.name, messages.slow(core.name, arch, version, found) if engine == "auto" else None
+    return core, core.name, messages.slow(core.name, wanted) if engine == "auto" else None
+
+
+def _machine():
+    return getattr(sys.implementation, "_machine", "")
 
 
 def _import_native(arch):
-    """The module for this board, or None, and whether there was any. Where those of several are, it has its own's name."""
-    found = False
-    for name in ("bitwren_native", "bitwren_native_" + arch):
+    """The native module and what it is made for; or None, and what is wrong with the one that is here, if there is any."""
+    trouble = None
+    names = natives(arch, _machine())
+    names.insert(0, None)  # bitwren_native.mpy: somebody chose it
+    for made_for in names:
+        name = "bitwren_native" + ("_" + made_for if made_for else "")
         try:
             native = __import__(name)
-            found = True
-            if native.ABI == _ABI:
-                return native, True
         except ImportError:
-            pass
-        except ValueError:  # incompatible .mpy file
-            found = True
-    return None, found
+            continue
+        except ValueError:  # of another chip or another MicroPython
+            trouble = trouble or _made_for(name)
+            continue
+        if getattr(native, "ABI", None) == _ABI:
+            # A firmware that loads no .mpy file with machine code may have the module built in.
+            return native, made_for or ("built in" if arch == "none" else arch)
+        trouble = trouble or messages.other_version(name)
+    return None, trouble
+
+
+def _made_for(name):
+    """What the file of a module that does not load says it is made for."""
+    for folder in sys.path:
+        path = (folder + "/" if folder else "") + name + ".mpy"
+        try:
+            with builtins.open(path, "rb") as file:
+                header = file.read(3)
+        except OSError:
+            continue
+        if len(header) == 3 and header[:1] == b"M":
+            return messages.made_for(path, *_of_header(header[2] << 8 | header[1]))
+        return messages.no_module(path)
+    return messages.no_module(name)

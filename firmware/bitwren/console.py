@@ -61,6 +61,7 @@ class Console:
         self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
         self._line = bytearray(LINE)
         self._byte = bytearray(1)
+        self._effort = 100  # of a person's questions
         self._after_return = False  # a newline that follows is the same line's end
         self._prompted = False  # the cursor stands behind a prompt
 
@@ -180,11 +181,11 @@ class Console:
         try:
             if too_long:
                 raise Error(messages.line_too_long(LINE))
-            said = self._change(line) if line[0] == _COLON else None
+            said = self._aside(line) if line[0] == _COLON else None
             if said:
                 self._sink.write("  {}\n".format(said))
                 return
-            hits = self._wren.search(line)
+            hits = self._wren.search(line, None, self._effort)
         except Exception as error:
             self._sink.write("  {}\n".format(_sentence(error)))
             return
@@ -195,9 +196,11 @@ class Console:
         doubt = "" if hits.confident else "; not confident: nothing is near enough"
         self._sink.write("  {} ms{}\n".format(took, doubt))
 
-    def _change(self, line):
-        """What is said to a person who appended or deleted a document; None for any other line."""
+    def _aside(self, line):
+        """What is said to a person who appended or deleted a document, or set something; None for any other line."""
         words = _text(line).split(None, 1)
+        if words[0] == ":effort":
+            return self._set_effort(words[1].strip() if len(words) > 1 else "")
         if len(words) < 2 or words[0] not in (":append", ":delete"):
             return None
         wren, rest = self._wren, words[1].strip()
@@ -230,6 +233,14 @@ class Console:
             return OrderedDict((("deleted", deleted), ("documents", len(wren))))
         raise Error(messages.UNKNOWN_COMMAND)
 
+    def _set_effort(self, value):
+        if value:
+            if not value.isdigit() or not 1 <= int(value) <= 100:
+                raise Error(messages.EFFORT)
+            self._effort = int(value)
+        exact = "" if self._effort < 100 and self._wren.info()["layout"] == "residual" else ": exact"
+        return "effort is {} %{}".format(self._effort, exact)
+
     def _program(self, line, too_long):
         """The object that answers a program's line."""
         query = None
@@ -244,7 +255,7 @@ class Console:
                 query = None
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
-            return self._wren.answer(query, request.get("k"))
+            return self._wren.answer(query, request.get("k"), request.get("effort"))
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -285,7 +296,8 @@ def _pieces(answer):
     for index, hit in enumerate(hits):
         hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
     hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
-    hits.append('], "confident": {}}}'.format(json.dumps(answer["confident"])))
+    rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact") if key in answer]
+    hits.append("]" + "".join(rest) + "}")
     return hits
 
 

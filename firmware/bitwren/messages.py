@@ -7,6 +7,7 @@ NO_WORDS = "the query has no words, only punctuation: type a few words"
 NO_DOCUMENTS = "the table holds no documents, all of them are deleted: append some, or build it again"
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
+EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
@@ -90,15 +91,29 @@ def no_viper():
     return 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
 
 
-def no_native(arch, version, found):
-    """No native module for this board; found: there is one, for another."""
+def no_native(arch, version, trouble):
+    """No native module for this board; trouble: with the one that is here, or None."""
     if arch == "none":
         return "this MicroPython loads no native modules: use a firmware that does"
-    wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
-    trouble = "the one that is here is for another board or version" if found else "none is here"
-    return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
+    sentence = "this board needs bitwren_native_{}.mpy (.mpy version {}), and {}: copy it to /lib (bitwren deploy does)"
+    return sentence.format(arch, version, trouble or "none is here")
 
 
-def slow(engine, arch, version, found):
-    """The native module is not what computes."""
-    return "slow, since {} does it; {}".format(engine, no_native(arch, version, found))
+def made_for(path, arch, version):
+    """A native module of another board or MicroPython."""
+    return "{} is for {} (.mpy version {})".format(path, arch, version)
+
+
+def no_module(path):
+    """A file that does not load, and does not say why."""
+    return "{} is damaged".format(path)
+
+
+def other_version(name):
+    """A native module that does not fit the rest of bitwren."""
+    return "{}.mpy is of another version of bitwren".format(name)
+
+
+def slow(engine, wanted):
+    """The native module is not what computes; wanted: which one is missing."""
+    return "slow, since {} does it; {}".format(engine, wanted)

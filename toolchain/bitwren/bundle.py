@@ -18,7 +18,7 @@ from .corpus import Document
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
 from .hamming import Codes, distances
-from .queries import check_k, check_query, check_words
+from .queries import check_effort, check_k, check_query, check_words
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
 IMPOSTORS = 0.5
@@ -46,24 +46,27 @@ class Bundle:
                 "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
             )
 
-    def search(self, query: str, k: int) -> list[tables.Hit]:
+    def search(self, query: str, k: int, effort: int = 100) -> list[tables.Hit]:
         """The k nearest documents, by (distance, slot).
 
-        :raises QueryError: when the query or k cannot be used.
+        :param effort: percent of a residual table's codes that a chip reads; below 100 documents may be missing.
+        :raises QueryError: when the query, k or the effort cannot be used.
         """
         check_query(query)
         check_k(k, int(self.table.live.sum()))
+        check_effort(effort)
         check_words(self.encoder, query)
-        return self.table.search(self.encoder.encode([query])[0], k)
+        return self.table.search(self.encoder.encode([query])[0], k, effort)
 
-    def answer(self, query: str, k: int) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
-            hits = self.search(query, k)
+            hits = self.search(query, k, effort)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
         found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
-        return {"query": query, "hits": found, "confident": self.table.confident(hits)}
+        exact = {"exact": self.table.always_exact} if effort < 100 else {}
+        return {"query": query, "hits": found, "confident": self.table.confident(hits)} | exact
 
     @classmethod
     def read(cls, directory: Path) -> Bundle:

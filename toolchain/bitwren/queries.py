@@ -30,6 +30,15 @@ def check_words(encoder: Encoder, text: str) -> None:
         raise QueryError("the query has no words, only punctuation: type a few words")
 
 
+def check_effort(effort: int) -> None:
+    """Refuse a share of the table to read that is none.
+
+    :raises QueryError: when it is not 1 to 100 percent.
+    """
+    if not 1 <= effort <= 100:
+        raise QueryError("effort must be a whole number from 1 to 100, percent of the table to read")
+
+
 def check_k(k: int, documents: int) -> None:
     """Refuse a number of results that the table cannot give.
 

@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from . import container, residual
 from .errors import FormatError
-from .hamming import WIDTHS, Codes, search
+from .hamming import WIDTHS, Codes, distances, search
+from .residual_scan import Scan
 from .slicing import LANES, live_words, slice_codes, unslice_codes
 
 MAGIC = "BWT1"
@@ -73,13 +75,30 @@ class Table:
         """Bits of a code."""
         return int(self.codes.shape[1]) * 32
 
-    def search(self, code: Codes, k: int) -> list[Hit]:
-        """The k nearest live documents to a code [bits / 32], by (distance, slot)."""
-        slots, found = search(code, self.codes, k, self.live)
-        return [
-            Hit(int(distance), int(slot), self.records[slot].id, self.records[slot].answer)
-            for slot, distance in zip(slots, found, strict=True)
-        ]
+    @property
+    def always_exact(self) -> bool:
+        """Whether an effort below 100 changes nothing: only the residual layout can leave documents out."""
+        return self.layout != "residual"
+
+    def search(self, code: Codes, k: int, effort: int = 100) -> list[Hit]:
+        """The k nearest live documents to a code [bits / 32], by (distance, slot).
+
+        :param effort: percent of a residual table's codes that a chip reads, 1 to 100; below 100 documents may be missing.
+        """
+        if effort < 100 and not self.always_exact:
+            first = len(self.codes) - self.staged
+            rows = distances(code, self.codes[first:]).tolist()  # all of them, always
+            staged = [(far, slot) for slot, far in enumerate(rows, first) if self.live[slot]]
+            pairs = sorted(self._scan.search(code, k, effort).hits + staged)[:k]
+        else:
+            slots, found = search(code, self.codes, k, self.live)
+            pairs = list(zip(found.tolist(), slots.tolist(), strict=True))
+        return [Hit(distance, slot, self.records[slot].id, self.records[slot].answer) for distance, slot in pairs]
+
+    @cached_property
+    def _scan(self) -> Scan:
+        first = len(self.codes) - self.staged
+        return Scan(residual.encode(self.codes[:first], self.lanes), self.live[:first])
 
     def confident(self, hits: Sequence[Hit]) -> bool:
         """Whether the nearest of the hits is near enough; true where no threshold is calibrated."""
