@@ -21,6 +21,7 @@ cache := $(CURDIR)/.cache
 venv := $(cache)/venv
 mpy := $(cache)/micropython
 native := $(cache)/native
+user_module := $(cache)/user-module
 log := $(cache)/log
 steps := firmware/micropython
 run := $(steps)/logged.sh
@@ -34,7 +35,7 @@ ready := $(venv)/.ready
 # MicroPython's build asks git for its version. Without this it would find bitwren's own repository around the source.
 export GIT_CEILING_DIRECTORIES := $(cache)
 
-.PHONY: help setup micropython unix pico-firmware qemu natmods core demo console test lint clean distclean packages FORCE
+.PHONY: help setup micropython unix pico-firmware qemu user-module natmods core demo console test lint clean distclean packages FORCE
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -85,11 +86,20 @@ $(mpy)/mpy-cross/mpy-cross: $(mpy)/origin | $(source) packages
 	    $(MAKE) -C $(MPY_DIR)/mpy-cross -j$(JOBS) BUILD=$(@D)
 
 # Left out: what needs libraries that Debian's source comes without, and nothing here uses.
+unix_port = $(MAKE) -C $(MPY_DIR)/ports/unix -j$(JOBS) BUILD=$(@D) VARIANT=standard FROZEN_MANIFEST= \
+    MICROPY_PY_BTREE=0 MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_FFI=0
+
 $(mpy)/unix/micropython: $(mpy)/origin | $(source) packages
 	@rm -rf $(@D)
-	@$(dated) $(run) $(log)/unix.log "Building MicroPython's unix port (20 seconds)" \
-	    $(MAKE) -C $(MPY_DIR)/ports/unix -j$(JOBS) BUILD=$(@D) VARIANT=standard FROZEN_MANIFEST= \
-	    MICROPY_PY_BTREE=0 MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_FFI=0
+	@$(dated) $(run) $(log)/unix.log "Building MicroPython's unix port (20 seconds)" $(unix_port)
+
+# The same with our core in it. Not made anew when the core changes: MicroPython's makefile sees to what that needs.
+user-module: $(user_module)/micropython ## MicroPython for this machine with bitwren's core built in, as a user C module
+
+$(user_module)/micropython: $(mpy)/origin $(wildcard firmware/native/*.[chS] firmware/native/micropython.mk) | $(source) packages
+	@$(dated) $(run) $(log)/user-module.log "Building MicroPython's unix port with bitwren's core in it (20 seconds)" \
+	    $(unix_port) USER_C_MODULES=$(CURDIR)/firmware
+	@touch $@
 
 ifdef FIRMWARE
 ifeq ($(wildcard $(FIRMWARE)),)
@@ -143,7 +153,7 @@ console: $(ready) micropython natmods core ## Ask the demo's table from this ter
 	@[ -d .cache/demo/board-help ] || $(MAKE) --no-print-directory demo
 	@$(venv)/bin/bitwren console .cache/demo/board-help --on pico $(ARGS)
 
-test: lint micropython natmods core ## All checks and tests, after building what they need
+test: lint micropython user-module natmods core ## All checks and tests, after building what they need
 	@$(venv)/bin/pytest $(ARGS)
 
 lint: $(ready) ## ruff and mypy
@@ -152,7 +162,7 @@ lint: $(ready) ## ruff and mypy
 	@$(venv)/bin/mypy
 
 clean: ## Remove what was built; keep what was downloaded
-	@rm -rf $(mpy)/unix $(mpy)/qemu-* $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(cache)/demo $(log)
+	@rm -rf $(mpy)/unix $(mpy)/qemu-* $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(user_module) $(cache)/demo $(log)
 
 distclean: ## Remove all of .cache
 	@rm -rf $(cache)

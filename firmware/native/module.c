@@ -1,9 +1,17 @@
-/* The core as the MicroPython module bitwren_native: the only file that knows MicroPython.
+/* The core as the MicroPython module bitwren_native: the only file that knows MicroPython, which loads it from a file (a native
+ * module) or has it in its firmware (a user C module).
  *
  * Every function takes a source first: a buffer (the whole file in memory), (extents, size) with extents an array('L') of pairs
  * (file offset, address), or (read, window, size) with read(offset, length) filling window[:length]. Trouble with a file is a
  * negative BW_ERR code; a wrong argument raises; what read raises passes through. */
+#ifdef MICROPY_ENABLE_DYNRUNTIME
 #include "py/dynruntime.h"
+#define memmove mp_fun_table.memmove_
+#else
+#include <string.h>
+
+#include "py/runtime.h"
+#endif
 
 #include "bitwren.h"
 
@@ -195,7 +203,7 @@ static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {
 static MP_DEFINE_CONST_FUN_OBJ_3(record_obj, record);
 
 /* read(source, offset, buffer) -> 0 with the buffer filled, or an error */
-static mp_obj_t read(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t buffer_in) {
+static mp_obj_t read_bytes(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t buffer_in) {
     bw_source source;
     size_t length;
     get_source(source_in, &source);
@@ -209,7 +217,7 @@ static mp_obj_t read(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t buffer_in)
             return mp_obj_new_int(BW_ERR_READ);
         }
         if (from != to) {
-            mp_fun_table.memmove_(to, from, step);
+            memmove(to, from, step);
         }
         to += step;
         offset += step;
@@ -217,7 +225,7 @@ static mp_obj_t read(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t buffer_in)
     }
     return mp_obj_new_int(BW_OK);
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(read_obj, read);
+static MP_DEFINE_CONST_FUN_OBJ_3(read_obj, read_bytes);
 
 /* crc32(source, offset, length) -> the checksum or an error */
 static mp_obj_t crc32(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t length_in) {
@@ -229,23 +237,53 @@ static mp_obj_t crc32(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t length_in
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(crc32_obj, crc32);
 
+/* What the module holds. mpy_ld and MicroPython's makefiles look for the names in the text, so they stand here in full. */
+#define CONTENTS(FUNCTION, NUMBER) \
+    FUNCTION(MP_QSTR_check, check_obj) \
+    FUNCTION(MP_QSTR_tokens, tokens_obj) \
+    FUNCTION(MP_QSTR_encode, encode_obj) \
+    FUNCTION(MP_QSTR_vector, vector_obj) \
+    FUNCTION(MP_QSTR_search, search_obj) \
+    FUNCTION(MP_QSTR_record, record_obj) \
+    FUNCTION(MP_QSTR_read, read_obj) \
+    FUNCTION(MP_QSTR_crc32, crc32_obj) \
+    NUMBER(MP_QSTR_ENCODE_WORK, BW_ENCODE_WORK) \
+    NUMBER(MP_QSTR_SEARCH_WORK, BW_SEARCH_WORK) \
+    NUMBER(MP_QSTR_MAX_TEXT, BW_MAX_TEXT) \
+    NUMBER(MP_QSTR_MIN_WINDOW, BW_MIN_WINDOW) \
+    NUMBER(MP_QSTR_ABI, ABI)
+
+#ifdef MICROPY_ENABLE_DYNRUNTIME
+
+#define STORE_FUNCTION(name, object) mp_store_global(name, MP_OBJ_FROM_PTR(&object));
+#define STORE_NUMBER(name, value) mp_store_global(name, MP_OBJ_NEW_SMALL_INT(value));
+
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     (void)n_args;
     (void)n_kw;
     (void)args;
     MP_DYNRUNTIME_INIT_ENTRY
-    mp_store_global(MP_QSTR_check, MP_OBJ_FROM_PTR(&check_obj));
-    mp_store_global(MP_QSTR_tokens, MP_OBJ_FROM_PTR(&tokens_obj));
-    mp_store_global(MP_QSTR_encode, MP_OBJ_FROM_PTR(&encode_obj));
-    mp_store_global(MP_QSTR_vector, MP_OBJ_FROM_PTR(&vector_obj));
-    mp_store_global(MP_QSTR_search, MP_OBJ_FROM_PTR(&search_obj));
-    mp_store_global(MP_QSTR_record, MP_OBJ_FROM_PTR(&record_obj));
-    mp_store_global(MP_QSTR_read, MP_OBJ_FROM_PTR(&read_obj));
-    mp_store_global(MP_QSTR_crc32, MP_OBJ_FROM_PTR(&crc32_obj));
-    mp_store_global(MP_QSTR_ENCODE_WORK, MP_OBJ_NEW_SMALL_INT(BW_ENCODE_WORK));
-    mp_store_global(MP_QSTR_SEARCH_WORK, MP_OBJ_NEW_SMALL_INT(BW_SEARCH_WORK));
-    mp_store_global(MP_QSTR_MAX_TEXT, MP_OBJ_NEW_SMALL_INT(BW_MAX_TEXT));
-    mp_store_global(MP_QSTR_MIN_WINDOW, MP_OBJ_NEW_SMALL_INT(BW_MIN_WINDOW));
-    mp_store_global(MP_QSTR_ABI, MP_OBJ_NEW_SMALL_INT(ABI));
+    CONTENTS(STORE_FUNCTION, STORE_NUMBER)
     MP_DYNRUNTIME_INIT_EXIT
 }
+
+#else
+
+#define FUNCTION_ENTRY(name, object) {MP_ROM_QSTR(name), MP_ROM_PTR(&object)},
+#define NUMBER_ENTRY(name, value) {MP_ROM_QSTR(name), MP_ROM_INT(value)},
+
+static const mp_rom_map_elem_t globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_bitwren_native)},
+    CONTENTS(FUNCTION_ENTRY, NUMBER_ENTRY)
+};
+static MP_DEFINE_CONST_DICT(globals, globals_table);
+
+const mp_obj_module_t bitwren_native_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&globals,
+};
+
+/* Not extensible: a file of this name does not take its place. */
+MP_REGISTER_MODULE(MP_QSTR_bitwren_native, bitwren_native_module);
+
+#endif

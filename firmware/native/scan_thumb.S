@@ -1,11 +1,11 @@
+#ifdef __thumb__
+
 @ The inner loops for every Arm chip (Thumb-1 instructions only), scheduled by hand: gcc spills the counters, which doubles the cost.
 @
 @ bw_scan_blocks:
 @ r0 planes, r1 masks, r2 ones, r3 twos, r4-r7 what is being added, r8 fours, r10 eights, r12 sixteens; r9, r11 and lr hold
 @ a carry until its partner is there. The counters above sixteens are touched once in 32 planes and live on the stack.
 @ About 283 instructions for 32 planes of 32 documents, 25 more for a block.
-
-#ifdef __thumb__
 
         .syntax unified
         .thumb
@@ -356,4 +356,9 @@ de_bruijn:
         .word   0x077CB531
         .size   bw_count_planes, . - bw_count_planes
 
+#endif
+
+#ifdef __linux__
+/* Linked into MicroPython's unix port, whose stack shall stay what it is: not executable. */
+        .section .note.GNU-stack,"",%progbits
 #endif

@@ -17,7 +17,7 @@ LIBC_HEADERS := -nostdlibinc -isystem $(NEWLIB)
 UNKNOWN := -fpic -fno-tree-loop-distribute-patterns -fno-schedule-insns
 CLANG = clang$(LLVM) $(TARGET) $(filter-out $(UNKNOWN),$(CFLAGS)) -ffreestanding $(LIBC_HEADERS)
 
-MODULE := $(BUILD)/linked.mpy
+LINKED := $(BUILD)/whole.o
 SIZED := $(BUILD)/whole.o
 SIZE := llvm-size$(LLVM)
 
@@ -42,10 +42,6 @@ $(BUILD)/%.fixed.s: $(BUILD)/%.s xtensa/literals.py
 $(BUILD)/whole.o: $(BUILD)/whole.fixed.s xtensa/relocations.py
 	$(Q)$(ASSEMBLE) -o $@.part $<
 	$(Q)$(PYTHON) xtensa/relocations.py $@.part $@
-
-$(MODULE): $(BUILD)/whole.o
-	$(ECHO) "LINK $<"
-	$(Q)$(MPY_LD) --arch $(ARCH) --qstrs $(CONFIG_H) -o $@ $<
 
 # The stand-in for MicroPython that calls the module's functions under qemu-xtensa: make ARCH=xtensawin ... stand-in
 .PHONY: stand-in
