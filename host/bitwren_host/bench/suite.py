@@ -20,7 +20,7 @@ from .measure import Row
 from .pico import pico_firmware
 from .report import Report
 
-QUERIES, SET_QUERIES = 3, 8
+QUERIES, SET_QUERIES = 3, 16
 CURVE, CURVE_BITS = (1024, 2048, 4096, 8192, 16_384, 65_536), 256
 """Numbers of documents at which the sentence sets show what grows with them, and at which width, on the first architecture."""
 TEXT = "How do I connect the board to my wireless network?"
