@@ -27,7 +27,7 @@ user_module := $(cache)/user-module
 log := $(cache)/log
 steps := firmware/micropython
 run := $(steps)/logged.sh
-archs := x64 armv6m armv7m armv7emsp rv32imc xtensawin
+archs := x64 armv6m armv7m armv7emsp rv32imc rv32imc_zbb xtensawin
 
 MPY_DIR ?= $(mpy)/source
 override MPY_DIR := $(abspath $(MPY_DIR))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from board_bundle import FIRMWARE
-from native import ENCODE_WORK, FORMAT, MAX_TEXT, READ, SEARCH_WORK, CoreError, NativeCore, Source
+from native import ENCODE_WORK, MAX_TEXT, READ, SEARCH_WORK, CoreError, NativeCore, Source
 from numpy.typing import NDArray
 
 KEPT = 0x5A
@@ -130,10 +130,18 @@ class FallbackCore:
         self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK))
         return np.frombuffer(code, "<u4")
 
-    def search(self, source: Source, code: NDArray[np.uint32], k: int) -> list[tuple[int, int]]:
+    def search(
+        self,
+        source: Source,
+        code: NDArray[np.uint32],
+        k: int,
+        effort: int = 100,
+        live: bytes | None = None,
+        rows: bytes = b"",
+    ) -> list[tuple[int, int]]:
         self.open_table(source)
-        hits = array("I", bytes(8 * k))
-        count = self._call(self.core.search, source, code.astype("<u4").tobytes(), k, hits, bytearray(SEARCH_WORK))
+        hits, query = array("I", bytes(8 * k)), code.astype("<u4").tobytes()
+        count = self._call(self.core.search, source, query, k, hits, bytearray(SEARCH_WORK), effort, live, rows or None)
         return [(hits[2 * index], hits[2 * index + 1]) for index in range(count)]
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:
@@ -157,8 +165,12 @@ class Both:
                 except CoreError as error:
                     answers.append(("error", error.code))
             (kind, found), (other_kind, other) = answers
-            if (kind, other_kind, other) == ("found", "error", FORMAT) and self._is_residual(arguments[0]):
-                raise CoreError(FORMAT)  # a layout that the fallback does not know
+            if name == "search" and self._is_residual(arguments[0]):
+                # Where weights and planes contradict each other, the C core refuses the blocks that it looks into; the fallback
+                # reads no weights. tests/test_rows.py compares them on tables that are whole.
+                if "error" in (kind, other_kind):
+                    raise CoreError(found if kind == "error" else other)
+                return other
             assert kind == other_kind, answers
             if isinstance(found, np.ndarray):
                 assert found.tolist() == other.tolist()

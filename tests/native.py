@@ -65,6 +65,17 @@ class _Table(ctypes.Structure):
         ("lanes", ctypes.c_uint32),
         ("weight_planes", ctypes.c_uint32),
         ("pivots", _Section),
+        ("staged", ctypes.c_uint32),
+        ("rows", _Section),
+    ]
+
+
+class _Changes(ctypes.Structure):
+    _fields_ = [
+        ("live", ctypes.c_void_p),
+        ("live_size", ctypes.c_uint32),
+        ("rows", ctypes.c_void_p),
+        ("rows_size", ctypes.c_uint32),
     ]
 
 
@@ -228,17 +239,30 @@ class NativeCore:
         self._call("bw_open_table", ctypes.byref(source.struct), ctypes.byref(table))
         return table
 
-    def search(self, source: Source, code: NDArray[np.uint32], k: int, effort: int = 100) -> list[tuple[int, int]]:
-        """Pairs (distance, slot)."""
+    def search(
+        self,
+        source: Source,
+        code: NDArray[np.uint32],
+        k: int,
+        effort: int = 100,
+        live: bytes | None = None,
+        rows: bytes = b"",
+    ) -> list[tuple[int, int]]:
+        """Pairs (distance, slot). :param live: words in place of the file's. :param rows: codes of the slots after the file's."""
         table = self.open_table(source)
         query, hits = Memory(code.astype("<u4").tobytes()), Memory(bytes(8 * k))
         work = Memory(bytes([PAST_END]) * SEARCH_WORK)
-        arguments = [ctypes.byref(source.struct), ctypes.byref(table), _at(query), ctypes.c_uint32(k)]
-        if effort == 100:
-            count = self._call("bw_search", *arguments, _at(hits), _at(work))
-        else:
-            count = self._call("bw_search_effort", *arguments, ctypes.c_uint32(effort), _at(hits), _at(work))
+        kept = Memory(live or b""), Memory(rows)
+        changes = _Changes(kept[0].address if live is not None else None, kept[0].size, kept[1].address, kept[1].size)
+        numbers = ctypes.c_uint32(k), ctypes.c_uint32(effort)
+        pointers = (ctypes.byref(source.struct), ctypes.byref(table), ctypes.byref(changes), _at(query))
+        count = self._call("bw_search_effort", *pointers, *numbers, _at(hits), _at(work))
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
+
+    def distance(self, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> int:
+        """Of two codes, counted without an instruction for it."""
+        kept = Memory(a.tobytes()), Memory(b.tobytes())
+        return int(self._library.bw_distance(_at(kept[0]), _at(kept[1]), ctypes.c_uint32(len(a))))
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:
         """Offset and length of a slot's record in the file."""

@@ -16,6 +16,8 @@ from test_natmod_unix import MICROPYTHON, MISUSES, PICO_FIRMWARE, RUN, TEXTS, Ve
 from test_pico_console import Board
 
 from bitwren.bundle import Bundle
+from bitwren.hamming import WIDTHS
+from bitwren.table import LAYOUTS
 from bitwren_host.board_files import firmware_files
 from bitwren_host.emulator import EmulatedPico, pico_image
 
@@ -54,6 +56,18 @@ def test_unix_port(tmp_path: Path, engine: str, bits: int, dims: int, row_bits: 
 
 @needs_unix_port
 @engines
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_every_layout_with_changes(tmp_path: Path, engine: str, bits: int, layout: str) -> None:
+    for count, staged, added in ((200, 0, 70), (300, 131, 33), (1, 0, 1), (64, 31, 1)):
+        vectors = Vectors(bits, count, random_encoder(bits, bits=bits), TEXTS[:1], layout, staged, added)
+        for name, data in vectors.files().items():
+            (tmp_path / name).write_bytes(data)
+        compare(vectors, run(tmp_path, with_fallback(RUN, engine)))
+
+
+@needs_unix_port
+@engines
 def test_misuse_raises_as_the_native_module_does(tmp_path: Path, engine: str) -> None:
     check_misuses(run(tmp_path, with_fallback(MISUSES, engine)))
 
@@ -73,7 +87,7 @@ for engine in ENGINES:
         print(json.dumps([wren.info()["native"], wren.notice, [wren.answer(query, 4) for query in QUERIES]]))
 """
 ANOTHER_CHIP = 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
-WANTED = "this board needs bitwren_native.mpy for {} (.mpy version 6.3), and none is here: copy it to /lib (bitwren deploy does)"
+WANTED = "this board needs bitwren_native_{}.mpy (.mpy version 6.3), and none is here: copy it to /lib (bitwren deploy does)"
 
 
 @pytest.fixture(scope="module")
@@ -91,22 +105,6 @@ def board_files(arch: str, bundle: Bundle) -> dict[str, bytes]:
     files = firmware_files(arch) | {f"bundle/{name}": data for name, data in bundle_bytes(bundle).items()}
     del files["lib/bitwren_native.mpy"]
     return files
-
-
-@needs_unix_port
-@needs_modules
-def test_a_residual_table_needs_the_native_module(tmp_path: Path, bundle: Bundle) -> None:
-    residual = replace(bundle, table=replace(bundle.table, layout="residual"))
-    for name, data in board_files("x64", residual).items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    (tmp_path / "script.py").write_text(asking(["x"], ("auto", "python"), ("file",)))
-    environment = {**os.environ, "MICROPYPATH": "lib"}
-    done = subprocess.run([MICROPYTHON, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    sentences = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(sentences) == 2
-    assert all("residual layout" in sentence and "--layout flat" in sentence for sentence in sentences)
 
 
 @needs_unix_port
@@ -137,6 +135,7 @@ def test_ladder(tmp_path: Path, bundle: Bundle, arch: str, auto: str) -> None:
 @pytest.mark.skipif(not PICO_FIRMWARE.is_file(), reason="the Pico's firmware is not built: make pico-firmware")
 def test_emulated_pico(bundle: Bundle) -> None:
     """A simulated second takes twenty, so viper answers the console, in mapped flash, and plain Python one query of a stream."""
+    bundle = replace(bundle, table=replace(bundle.table, layout="residual", staged=7))
     image = pico_image(board_files("armv6m", bundle))
     query = "two words"
     with EmulatedPico(PICO_FIRMWARE, image, boot_timeout=60) as pico:

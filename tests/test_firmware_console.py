@@ -74,7 +74,7 @@ class StandIn:
     def __init__(self, package: ModuleType) -> None:
         self._package = package
 
-    def search(self, text: bytes | memoryview, k: int | None = None) -> Any:
+    def search(self, text: bytes | memoryview, k: int | None = None, effort: int = 100) -> Any:
         text = bytes(text)
         if not text.strip():
             raise self._package.Error(self._package.messages.EMPTY)
@@ -83,12 +83,12 @@ class StandIn:
         hits.confident = b"?" not in text
         return hits
 
-    def answer(self, query: str, k: int | None) -> dict[str, Any]:
+    def answer(self, query: str, k: int | None, effort: int | None) -> dict[str, Any]:
         return {"query": query, "hits": [{"id": "d1", "distance": 7, "answer": query[::-1]}], "confident": True}
 
     def info(self) -> dict[str, Any]:
         storage = {"encoder": "mapped", "table": "file"}
-        return {"name": "faq", "documents": 3, "bits": 64, "encoder": "tiny", "storage": storage}
+        return {"name": "faq", "documents": 3, "bits": 64, "layout": "flat", "encoder": "tiny", "storage": storage}
 
 
 def converse(package: ModuleType, typed: bytes, echo: bool = True) -> str:
@@ -136,7 +136,7 @@ def test_editing(package: ModuleType, typed: bytes, answer: str) -> None:
 def test_answer_of_several_lines_is_indented(package: ModuleType) -> None:
     sink = Sink()
     stand_in = StandIn(package)
-    stand_in.search = lambda text: package.Hits([package.Hit(1, "d", "one\r\n{two}", None)])  # type: ignore[method-assign]
+    stand_in.search = lambda text, k, effort: package.Hits([package.Hit(1, "d", "one\r\n{two}", None)])  # type: ignore[method-assign]
     sys.modules["bitwren_board.console"].Console(stand_in, BytesIO(b"a\n"), sink, False).serve()
     assert "  1. one\n     {two}  [distance" in sink.data.decode()
 
@@ -387,6 +387,7 @@ def test_info(board: Path) -> None:
         "name": "faq",
         "documents": 40,
         "bits": 64,
+        "layout": "flat",
         "encoder": "random 1",
         "threshold": 20,
         "storage": {"encoder": "ram", "table": "ram"},
@@ -544,9 +545,10 @@ def test_table_of_another_encoder(board: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "trouble"),
     [
-        (None, "and none is here"),
-        (b"M\x06\x13\x1f", "and the one that is here is for another board or version"),  # armv6m
-        (b"M\x05\x0b\x1f", "and the one that is here is for another board or version"),  # an older .mpy
+        (None, "none is here"),
+        (b"M\x06\x13\x1f", "lib/bitwren_native.mpy is for armv6m (.mpy version 6.3)"),
+        (b"M\x05\x0b\x1f", "lib/bitwren_native.mpy is for x64 (.mpy version 5.3)"),
+        (b"\0\0\0\0", "lib/bitwren_native.mpy is damaged"),
     ],
 )
 def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, header: bytes | None, trouble: str) -> None:
@@ -555,7 +557,8 @@ def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, 
         path.write_bytes(header + path.read_bytes()[4:])
     else:
         path.unlink()
-    wanted = f"this board needs bitwren_native.mpy for x64 (.mpy version 6.3), {trouble}: copy it to /lib (bitwren deploy does)"
+    trouble = trouble.replace("lib/", f"{board}/lib/")
+    wanted = f"this board needs bitwren_native_x64.mpy (.mpy version 6.3), and {trouble}: copy it to /lib (bitwren deploy does)"
     said = run(board, typed=b'{"query": "abc"}\n{"cmd": "info"}\n').splitlines()
     assert said[1:3] == [f"bitwren: slow, since viper does it; {wanted}", "Type a question. Ctrl-C gives the REPL."]
     answer, info = (json.loads(line) for line in said if line.startswith("{"))

@@ -1,23 +1,34 @@
-"""The search's machine code for each chip, run in an emulator: the reference's hits, whichever way the table lies in memory."""
+"""The core's machine code for each chip, run in an emulator: the reference's hits and codes, wherever the files lie in memory."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import test_residual
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from makers import random_encoder
 from native import ENCODE_WORK, SEARCH_WORK
+from test_native_encoder import Shape, shapes, texts
 from test_native_search import COPIES, EDGES, expected, make_codes, make_query, make_table
+from test_rows import Case, cases
 
 from bitwren import lower
+from bitwren.encoder import Dense, Encoder
 from bitwren.errors import BitwrenError
+from bitwren.frontend import Rows
 from bitwren.hamming import WIDTHS
-from bitwren_host.bench import program
+from bitwren.tokenizer import Vocabulary
+from bitwren_host.bench import measure, program, report
 from bitwren_host.bench.machine import Machine
 
 PAST_END = 0x5A
+MOST = {  # thousands of instructions of encoding a query of ten tokens to 256 bits: tokens, pooling, head
+    "armv6m": (15, 15, 115),
+    "armv7emsp": (12, 12, 54),
+    "rv32imc": (13, 13, 120),
+}
 
 
 @pytest.fixture(scope="module", params=program.ARCHITECTURES)
@@ -91,6 +102,15 @@ def test_residual_hits_equal_the_reference(
     assert search(machine, data, query.tobytes(), k, cut) == expected(query, codes, k, live)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases, cut=st.sampled_from([0, 4084, 132, 20]), k=st.sampled_from([1, 10, 64, 65, 2000]))
+def test_rows_equal_the_reference(machine: Machine, case: Case, cut: int, k: int) -> None:
+    """Every layout, with staged rows; what is added in memory is left out, since the benchmark program knows of no changes."""
+    data, codes, live, _ = replace(case, added=0, deleted=False).make()
+    query = make_query(np.random.default_rng(case.seed + 1), codes, "one of them")
+    assert search(machine, data, query.tobytes(), k, cut) == expected(query, codes, k, live)
+
+
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 96])
 def test_every_count_of_results(machine: Machine, bits: int, count: int) -> None:
@@ -118,16 +138,64 @@ def test_many_equal_at_the_edge(machine: Machine) -> None:
         assert search(machine, make_table(codes, live), query.tobytes(), k) == expected(query, codes, k, live)
 
 
-@pytest.mark.parametrize(
-    ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
-)
-def test_codes_equal_the_reference(machine: Machine, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
+def encode(machine: Machine, encoder: Encoder, text: bytes, cut: int = 0) -> list[int]:
+    """The code of a text, with the encoder in one piece or, with ``cut``, in pieces of that many bytes at places of their own."""
+    machine.clear()
+    data, code, work = (
+        lower.write(encoder),
+        machine.place(bytes(encoder.bits // 8)),
+        machine.place(bytes([PAST_END]) * (ENCODE_WORK + 12)),
+    )
+    extents: list[int] = []
+    for start in range(0, len(data), cut or len(data)):
+        extents += [start, machine.place(data[start : start + (cut or len(data))])]
+    job = machine.job(extents[1], len(data), machine.place(text), len(text), code, work, extents if cut else ())
+    assert machine.call("bench_encode", job).result == len(encoder.tokens(text))
+    assert machine.read(work + ENCODE_WORK, 12) == bytes([PAST_END]) * 12
+    return [int(word) for word in np.frombuffer(machine.read(code, encoder.bits // 8), "<u4")]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shape=shapes, text=texts, cut=st.sampled_from([0, 0, 4084, 516]))
+def test_codes_equal_the_reference(machine: Machine, shape: Shape, text: bytes, cut: int) -> None:
     """The head multiplies in another way on each chip."""
-    encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden)
-    data = lower.write(encoder)
-    for text in ("", "the light blinks twice", "Éire, straße 42", "tonight " * 20):
-        machine.clear()
-        raw, code, work = text.encode(), machine.place(bytes(bits // 8)), machine.place(bytes(ENCODE_WORK))
-        job = machine.job(machine.place(data), len(data), machine.place(raw), len(raw), code, work)
-        assert machine.call("bench_encode", job).result == len(encoder.tokens(text))
-        assert machine.read(code, bits // 8) == encoder.encode([text])[0].tobytes()
+    encoder = shape.encoder()
+    assert encode(machine, encoder, text[:200], cut) == encoder.encode([text[:200]])[0].tolist()
+
+
+@pytest.mark.parametrize("inputs", [4, 12, 64, 128, 256, 260, 384, 388, 772, 1024])
+def test_the_largest_products(machine: Machine, inputs: int) -> None:
+    """Inputs and weights of the largest magnitudes, of either sign, for every way in which rows of weights are gone through."""
+    random = np.random.default_rng(inputs)
+    extremes = np.array([-128, -127, -1, 0, 1, 127], np.int8)
+    for value in (*extremes, None):
+        hidden = extremes[random.integers(0, 6, inputs)] if value is None else np.full(inputs, value)
+        forced = Dense(  # whatever the vector is, its outputs are these
+            np.zeros((inputs, 32), np.int8),
+            np.zeros(inputs, np.int32),
+            np.ones(inputs, np.int32),
+            np.ones(inputs, np.uint8),
+            -128,
+            -128,
+            127,
+        )
+        weights = np.where(random.random((64, inputs)) < 0.5, np.int8(-128), np.int8(127))
+        weights[:8] = np.array([-128] * 4 + [127] * 4, np.int8)[:, None]
+        forced.bias[:] = 2 * (hidden.astype(np.int32) + 128)
+        sums = weights.astype(np.int32) @ hidden.astype(np.int32)
+        for above in (0, 1):
+            asked = Dense(weights, (-sums - above).astype(np.int32))
+            rows = Rows(np.zeros((1, 8), np.uint8), np.ones(1, np.uint8), 2)
+            encoder = Encoder(Vocabulary([b"a"], []), rows, (forced, asked), bytes(16), {})
+            assert forced.forward(np.zeros((1, 32), np.int8))[0].tolist() == hidden.tolist()
+            assert encode(machine, encoder, b"") == [0 if above else 0xFFFFFFFF] * 2
+
+
+@pytest.mark.parametrize("arch", MOST)
+def test_what_encoding_takes(arch: str) -> None:
+    try:
+        taken = measure.query(Machine(arch, program.build(arch)), 256, report.TEXT)
+    except BitwrenError as error:
+        pytest.skip(str(error))
+    steps = [taken[f"{step}_instructions"] for step in ("tokenize", "pool", "head")]
+    assert all(step <= 1000 * most for step, most in zip(steps, MOST[arch], strict=True)), steps

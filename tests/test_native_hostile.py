@@ -28,6 +28,7 @@ from bitwren.table import Record, Table
 from bitwren.tokenizer import Vocabulary
 
 PAGE = 4096
+PRESENT = 0xF3  # a byte of live bits
 TEXTS = (
     "The light blinks 2 times, naïve ßtraße 日本 \udc80 abcabcabca".encode("utf-8", "surrogatepass"),
     b"tsilhgcbaabclightstsghilcab" * 3 + b"\xf0\x90\x80",
@@ -70,8 +71,18 @@ def a_residual_table(bits: int = 128, count: int = 300) -> bytes:
     return table.write(replace(flat, codes=near, layout="residual"))
 
 
+def a_table_of_rows() -> bytes:
+    """The row layout, with staged rows."""
+    return table.write(replace(table.read(a_table()), layout="rows", staged=77))
+
+
+def a_staged_table() -> bytes:
+    """Residual blocks, with staged rows."""
+    return table.write(replace(table.read(a_residual_table()), staged=77))
+
+
 FILES: dict[bytes, Callable[[], bytes]] = {b"BWE1": an_encoder, b"BWT1": a_table}
-EVERY_FILE = [*FILES.items(), (b"BWT1", a_residual_table)]
+EVERY_FILE = [*FILES.items(), (b"BWT1", a_residual_table), (b"BWT1", a_table_of_rows), (b"BWT1", a_staged_table)]
 
 
 def mend(data: bytearray) -> None:
@@ -110,15 +121,18 @@ def _use_encoder(core: NativeCore, source: Source) -> None:
 def _use_table(core: NativeCore, source: Source) -> None:
     opened = core.open_table(source)
     query = np.random.default_rng(0).integers(0, 1 << 32, opened.bits // 32, dtype=np.uint64).astype(np.uint32)
-    for k in (1, 40):
-        hits = core.search(source, query, k)
+    slots = opened.count + opened.staged
+    for k, added in ((1, 0), (40, 0), (70, 3)):
+        rows = np.tile(query, added).astype("<u4").tobytes()
+        hits = core.search(source, query, k, 100, bytes([PRESENT]) * ((slots + added + 31) // 32 * 4) if added else None, rows)
         assert hits == sorted(set(hits)), hits
         assert len({slot for _, slot in hits}) == len(hits)
-        assert all(distance <= opened.bits and slot < opened.count for distance, slot in hits)
+        assert all(distance <= opened.bits and slot < slots + added for distance, slot in hits)
 
 
 def _use_records(core: NativeCore, source: Source) -> None:
-    for slot in (0, 17, core.open_table(source).count - 1):
+    opened = core.open_table(source)
+    for slot in (0, 17, opened.count - 1, opened.count + opened.staged - 1):
         offset, length = core.record(source, slot)
         assert offset + length <= source.struct.size
 
@@ -139,7 +153,7 @@ def flipped(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
     kinds = list(SOURCES.values())
     originals = [(magic, make(), covered(make())) for magic, make in EVERY_FILE]
     for number in range(rounds):
-        magic, original, places = originals[number % 3]
+        magic, original, places = originals[number % len(originals)]
         data = bytearray(original)
         for place in random.choice(places, random.integers(1, 4), replace=False):
             data[place] ^= 1 << random.integers(8)

@@ -16,9 +16,11 @@ import pytest
 from conftest import CACHE
 from makers import random_encoder
 
-from bitwren import lower, table
+from bitwren import container, lower, table
 from bitwren.encoder import Encoder
-from bitwren.table import Record, Table
+from bitwren.hamming import WIDTHS, search
+from bitwren.slicing import live_words
+from bitwren.table import LAYOUTS, Record, Table
 from bitwren_host.emulator import pico_image
 
 MICROPYTHON = CACHE / "micropython" / "unix" / "micropython"
@@ -77,6 +79,10 @@ def table_answers(source, asked):
             hits = array.array("I", bytes(8 * k))
             count = native.search(source, binascii.unhexlify(query), k, hits, work)
             answers.append([count, list(hits[: 2 * count])])
+            for live, rows in asked["changes"]:
+                live, rows = live and array.array("I", live), rows and bytearray(binascii.unhexlify(rows))
+                count = native.search(source, binascii.unhexlify(query), k, hits, work, 100, live, rows)
+                answers.append([count, list(hits[: 2 * count])])
     for slot in asked["slots"]:
         answers.append([native.record(source, slot, place), list(place)])
     return answers
@@ -114,6 +120,9 @@ for name, call in (
     ("short magic", lambda: native.check(data, b"BWE", True)),
     ("short work", lambda: native.encode(data, "a", bytearray(64), bytearray(4095))),
     ("misaligned work", lambda: native.encode(data, "a", bytearray(64), memoryview(bytearray(4099))[2:])),
+    ("misaligned rows", lambda: native.search(data, bytes(64), 1, hits, work, 100, None, memoryview(data)[1:])),
+    ("misaligned live words", lambda: native.search(data, bytes(64), 1, hits, work, 100, memoryview(data)[2:])),
+    ("live words of a number", lambda: native.search(data, bytes(64), 1, hits, work, 100, 5)),
     ("no room for hits", lambda: native.search(data, bytes(64), 11, hits, work)),
     ("k of zero", lambda: native.search(data, bytes(64), 0, hits, work)),
     ("short work to search", lambda: native.search(data, bytes(64), 10, hits, memoryview(work)[4:])),
@@ -146,13 +155,21 @@ def natmod(make_native: Callable[..., Path]) -> Callable[[str], bytes]:
 class Vectors:
     """An encoder, a table, what is asked of them, and what the reference answers."""
 
-    def __init__(self, bits: int, count: int, encoder: Encoder, texts: list[str]) -> None:
+    def __init__(
+        self, bits: int, count: int, encoder: Encoder, texts: list[str], layout: str = "flat", staged: int = 0, added: int = 0
+    ) -> None:
         random = np.random.default_rng(bits)
         codes = random.integers(0, 1 << 32, (count, bits // 32), dtype=np.uint64).astype(np.uint32)
         codes[count // 2 :] = codes[random.integers(0, min(5, count), count - count // 2)]
         records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
         self.encoder, self.texts = encoder, texts
-        self.table = Table(codes, records, random.random(count) < 0.9, bytes(16))
+        self.table = Table(codes, records, random.random(count) < 0.9, bytes(16), layout=layout, staged=staged)
+        rows = random.integers(0, 1 << 32, (added, bits // 32), dtype=np.uint64).astype(np.uint32)
+        rows[added // 2 :] = codes[random.integers(0, count, added - added // 2)]
+        self.changed = np.concatenate([codes, rows]) if added else codes
+        added_live, fewer = np.append(self.table.live, np.ones(added, bool)), random.random(count + added) < 0.8
+        self.changes = [(None, added_live), (fewer, fewer)] if added else []
+        self._rows = rows.tobytes().hex() or None
         self.encoder_file, self.table_file = lower.write(encoder), table.write(self.table)
         self.queries = [codes[0], random.integers(0, 1 << 32, bits // 32, dtype=np.uint64).astype(np.uint32), ~codes[0]]
         self.ks = [1, 10, 40]
@@ -168,6 +185,7 @@ class Vectors:
             "queries": [query.tobytes().hex() for query in self.queries],
             "ks": self.ks,
             "slots": self.slots,
+            "changes": [[None if live is None else live_words(live).tolist(), self._rows] for live, _ in self.changes],
         }
         return {
             "encoder.bwe": self.encoder_file,
@@ -189,7 +207,11 @@ class Vectors:
             for k in self.ks:
                 hits = self.table.search(query, k)
                 answers.append([len(hits), [number for hit in hits for number in (hit.distance, hit.slot)]])
-        begin = int.from_bytes(data[32 + 3 * 16 + 4 :][:4], "little")
+                for _, live in self.changes:
+                    slots, distances = search(query, self.changed, k, live)
+                    pairs = zip(distances.tolist(), slots.tolist(), strict=True)
+                    answers.append([len(slots), [number for pair in pairs for number in pair]])
+        begin = container.unpack(data, table.MAGIC).offsets["DOCS"]
         place = [0, 0]
         for slot in self.slots:
             if slot < len(self.table.records):
@@ -231,20 +253,32 @@ def test_unix_port(unix_folder: Path, bits: int, dims: int, row_bits: int, hidde
     compare(vectors, run_unix(unix_folder, "run.py"))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_every_layout_with_changes(unix_folder: Path, bits: int, layout: str) -> None:
+    for count, staged, added in ((900, 0, 70), (300, 131, 33), (1, 0, 1), (34, 2, 31), (64, 31, 1)):
+        vectors = Vectors(bits, count, random_encoder(bits, bits=bits), TEXTS[:1], layout, staged, added)
+        vectors.ks.append(100)
+        for name, data in vectors.files().items():
+            (unix_folder / name).write_bytes(data)
+        compare(vectors, run_unix(unix_folder, "run.py"))
+
+
 def check_misuses(printed: str) -> None:
     """What MISUSES must print, whatever computes."""
     *lines, constants = printed.splitlines()
     found = dict(line.split(" = ") for line in lines)
-    assert constants == "2 4096 4100 4096 512"
+    assert constants == "3 4096 4100 4096 512"
     assert {name: result for name, result in found.items() if result != "ValueError"} == {
         "no source": "TypeError",
         "source of one": "TypeError",
+        "live words of a number": "TypeError",
         "read-only window": "TypeError",
         "read raises": "KeyError",
         "not a file": "-2",
         "past the end": "-1",
     }
-    assert len(found) == 20
+    assert len(found) == 23
 
 
 def test_misuse_raises(unix_folder: Path) -> None:
@@ -256,7 +290,8 @@ def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path) -> None:
     if not PICO_FIRMWARE.is_file():
         pytest.skip("the Pico's firmware is not built: make pico-firmware")
     # Small: each file is three times in a heap of 240 KB, and the emulator runs 6 million instructions a second.
-    vectors = Vectors(128, 100, random_encoder(7, bits=128, dims=64, hidden=(64,), extra=60), TEXTS[2:4])
+    encoder = random_encoder(7, bits=128, dims=64, hidden=(64,), extra=60)
+    vectors = Vectors(128, 100, encoder, TEXTS[2:4], "residual", 17, 9)
     image = tmp_path / "filesystem.img"
     image.write_bytes(pico_image({**vectors.files(), "bitwren_native.mpy": natmod("armv6m")}))
     command = shutil.which("rp2040py", path=str(Path(sys.executable).parent)) or "rp2040py"

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from board_bundle import CACHE, NATIVE, bundle_bytes, make_bundle, make_encoder, text_of
 
+from bitwren import edit
 from bitwren.bundle import Bundle
+from bitwren.corpus import Document
 from bitwren_host.board_files import firmware_files
 from bitwren_host.emulator import EmulatedPico, pico_image
 from bitwren_host.serial_link import PortLine
@@ -117,6 +119,7 @@ def test_files_are_read_in_place(console: Board, bundle: Bundle) -> None:
         "name": "bundle",
         "documents": 300,
         "bits": 128,
+        "layout": "flat",
         "encoder": "random 1",
         "threshold": 40,
         "storage": {"encoder": "mapped", "table": "mapped"},
@@ -232,6 +235,21 @@ for turn in range(3):
 """
     lines = [json.loads(line) for line in board.execute(script).splitlines()]
     assert lines == [[["mapped", "mapped"], bundle.answer(query, 2)]] * 2
+
+
+def test_append_and_delete(board: Board, bundle: Bundle) -> None:
+    board.restart()
+    ids = [record.id for record in bundle.table.records]
+    new = Document("new", "a nice new thing", "How nice.", "")
+    deleted = [ids[7], ids[299], ids[31]]
+    changed = edit.delete(edit.append(bundle, [new]), deleted)
+    assert board.ask({"cmd": "append", "text": new.text, "answer": new.answer, "id": new.id}) == {"id": "new", "documents": 301}
+    for count, name in enumerate(deleted):
+        assert board.ask({"cmd": "delete", "id": name}) == {"deleted": 1, "documents": 300 - count}
+    for query in (new.text, text_of(bundle, 7), text_of(bundle, 8)):
+        assert board.ask({"query": query, "k": 6}) == changed.answer(query, 6)
+    board.restart()
+    assert board.ask({"query": new.text, "k": 6}) == bundle.answer(new.text, 6)
 
 
 def test_console_starts_again(board: Board, bundle: Bundle) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from bitwren import bundle, lower, table
 from bitwren.boards import all_boards
 from bitwren.corpus import read_corpus, read_questions
 from bitwren.encoder import Encoder, EncoderFolder
-from bitwren.table import Record, Table
+from bitwren.table import LAYOUTS, Record, Table
 from bitwren_host.board_files import firmware_files
 from bitwren_host.emulator import EmulatorError
 from bitwren_host.qemu import MACHINES, QemuBoard
@@ -27,6 +28,7 @@ from bitwren_host.verify import verify
 SAMPLE = ROOT / "examples" / "board-help"
 MPY_DIR = CACHE / "micropython" / "source"
 PATIENCE = 60.0
+ZBB = "rv32imc_zbb"  # rv32imc, for chips that count a word's ones by an instruction
 DONE = "that is all"
 
 # What each board says, a line each, with what a test wants to know behind "ANSWER ".
@@ -132,9 +134,30 @@ def modules(make_native: Callable[..., Path]) -> dict[str, bytes]:
     """The native modules of all three architectures, by file name."""
     if not (MPY_DIR / "py" / "dynruntime.mk").is_file():
         pytest.skip("MicroPython's source is not there: make micropython")
-    names = [f"bitwren_native_{machine.arch}" for machine in MACHINES.values()]
-    folders = [make_native("", f"ARCH={name.rpartition('_')[2]}", f"MPY_DIR={MPY_DIR}") for name in names]
-    return {f"{name}.mpy": (folder / f"{name}.mpy").read_bytes() for name, folder in zip(names, folders, strict=True)}
+    archs = [*(machine.arch for machine in MACHINES.values()), ZBB]
+    folders = [make_native("", f"ARCH={arch}", f"MPY_DIR={MPY_DIR}") for arch in archs]
+    names = [f"bitwren_native_{arch}.mpy" for arch in archs]
+    return {name: (folder / name).read_bytes() for name, folder in zip(names, folders, strict=True)}
+
+
+def test_popcount_on_a_chip_that_has_it(modules: dict[str, bytes]) -> None:
+    """All that the rows of every width are found to be, by the instruction, by a chip that would trap on it otherwise."""
+    name = "qemu-rv32"
+    firmware = firmware_of(name)
+    asked, expected = [], {}
+    loads = "    native, _ = bitwren._import_native(bitwren.architecture()[0])\n"
+    assert loads in SEARCH
+    script = SEARCH.replace(loads, "").replace("import bitwren\n", "import bitwren_native as native\n")
+    files = {"lib/bitwren_native.mpy": modules[f"bitwren_native_{ZBB}.mpy"], "searching.py": script.encode()}
+    for label, one, queries, ks in hostile_tables():
+        rows = replace(one, layout="rows", staged=len(one.codes) // 3)
+        files[f"tables/{label}"] = table.write(rows)
+        asked.append([label, queries, ks])
+        expected[label] = reference(rows, queries, ks)
+    files |= {"asked.json": json.dumps([asked, []]).encode(), "encoder.bwe": b""}
+    with QemuBoard(name, firmware, files, boot_timeout=PATIENCE) as emulated:
+        output = Board(name, emulated).run("searching")
+    assert dict(json.loads(line[7:]) for line in output.splitlines() if line.startswith("ANSWER ")) == expected
 
 
 class Board:
@@ -182,7 +205,9 @@ def board(request: pytest.FixtureRequest, modules: dict[str, bytes], encoder: En
 def test_loader_takes_the_module_for_this_board(board: Board) -> None:
     lines = [json.loads(line[7:]) for line in board.run("loading").splitlines() if line.startswith("ANSWER ")]
     arch = MACHINES[board.name].arch
-    assert lines == [[arch, "6.3"], [None, False], [None, True], [f"bitwren_native_{arch}", True]]
+    wrong = "armv7m" if arch == "rv32imc" else "rv32imc"
+    trouble = f"/rom/wrong/bitwren_native.mpy is for {wrong} (.mpy version 6.3)"
+    assert lines == [[arch, "6.3"], [None, None], [None, trouble], [f"bitwren_native_{arch}", arch]]
 
 
 def test_hostile_tables_and_texts(board: Board, encoder: Encoder) -> None:
@@ -194,12 +219,18 @@ def test_hostile_tables_and_texts(board: Board, encoder: Encoder) -> None:
         assert found.get(text) == [len(encoder.tokens(text)), encoder.encode([text]).tobytes().hex()], text
 
 
-@pytest.mark.parametrize("name", list(MACHINES))
-def test_every_function_and_kind_of_source(name: str, modules: dict[str, bytes], encoder: Encoder) -> None:
-    """Encoder and table in one buffer, in pieces and streamed through a window."""
+@pytest.mark.parametrize(
+    ("name", "arch", "layout"),
+    [*((name, machine.arch, layout) for name, machine in MACHINES.items() for layout in LAYOUTS), ("qemu-rv32", ZBB, "rows")],
+)
+def test_every_function_and_kind_of_source(
+    name: str, arch: str, layout: str, modules: dict[str, bytes], encoder: Encoder
+) -> None:
+    """Encoder and table in one buffer, in pieces and streamed through a window; tables with staged rows, and with changes."""
     firmware = firmware_of(name)
-    vectors = Vectors(128, 40, encoder, TEXTS[:4])  # small: each file is three times in a heap of 139 KB
-    module = {"lib/bitwren_native.mpy": modules[f"bitwren_native_{MACHINES[name].arch}.mpy"]}
+    vectors = Vectors(128, 40, encoder, TEXTS[:4], layout, 13, 9)  # small: each file is three times in a heap of 139 KB
+    vectors.ks.remove(10)
+    module = {"lib/bitwren_native.mpy": modules[f"bitwren_native_{arch}.mpy"]}
     with QemuBoard(name, firmware, module | vectors.files(), boot_timeout=PATIENCE) as emulated:
         compare(vectors, Board(name, emulated).run("run"))
 

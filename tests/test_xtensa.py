@@ -18,10 +18,12 @@ from conftest import CACHE
 from elftools.elf.elffile import ELFFile
 from makers import random_encoder
 from test_native_search import expected, make_codes, make_table
+from test_rows import Case
 from xtensa import QEMU, Argument, File, Machine, Module, Raised, Room
 
 from bitwren import lower
 from bitwren.encoder import Encoder, EncoderFolder
+from bitwren.table import LAYOUTS
 
 MPY_DIR = CACHE / "micropython" / "source"
 TOOLS = ("clang-22", "llvm-link-22", "llvm-mc-22", "xtensa-lx106-elf-ld", "xtensa-lx106-elf-gcc", QEMU)
@@ -168,6 +170,23 @@ def test_searches(module: Module, machine: Machine, bits: int) -> None:
                         machine.call("search", source, query.tobytes(), k, bytes(8 * k), *work)
                         wanted.append(expected(query, codes, k, live))
     for (count, (_, hits)), pairs in zip(machine.answers(), wanted, strict=True):
+        assert (count, list(struct.iter_unpack("<II", hits[: 8 * count]))) == (len(pairs), pairs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_and_changes(machine: Machine, layout: str) -> None:
+    """Staged rows, rows in memory, and live words in place of the file's."""
+    wanted: list[list[tuple[int, int]]] = []
+    for seed, (count, staged, added) in enumerate([(1, 0, 1), (40, 25, 31), (300, 33, 2), (64, 0, 0)]):
+        case = Case(count, staged, added, layout, 64, 128, seed, "near", 0.8, True)
+        data, codes, live, changes = case.make()
+        query = codes[-1]
+        for source in sources(machine, data):
+            for k in (1, 10, 70):
+                hits = bytes(8 * k)
+                machine.call("search", source, query.tobytes(), k, hits, WORK, 100, changes["live"], changes["rows"])
+                wanted.append(expected(query, codes, k, live))
+    for (count, (_, hits, *_)), pairs in zip(machine.answers(), wanted, strict=True):
         assert (count, list(struct.iter_unpack("<II", hits[: 8 * count]))) == (len(pairs), pairs)
 
 

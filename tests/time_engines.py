@@ -27,7 +27,7 @@ print("simulated ms: engine, open, a query of 44 bytes, of it the table; bytes o
 for engine in ("native", "viper", "python"):
     opening, wren = timed(lambda: bitwren.open("bundle", engine=engine))
     query, found = timed(lambda: wren.search(text))
-    search, _ = timed(lambda: wren._native.search(wren._table.source, wren._code, 3, hits))
+    search, _ = timed(lambda: wren._native.search(wren._table.source, wren._code, 3, hits, wren._work))
     print(engine, opening, query, search, wren.info()["ram"], [(hit.id, hit.distance) for hit in found])
     wren = found = None
 """

@@ -6,6 +6,7 @@ for hit in wren.search("the light blinks twice", k=3):
     print(hit.distance, hit.id, hit.answer)
 """
 
+import builtins
 import gc
 import json
 import sys
@@ -19,15 +20,17 @@ from .storage import File
 
 DEFAULT_K = 3
 ENGINES = ("auto", "native", "viper", "python")
-_ABI = 2  # of bitwren_native
+_ABI = 3  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
+_LAYOUTS = "flat", "residual", "rows"  # by their numbers in a table
+_HAS_TEXT = 1  # flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 # MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
 _MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
+_RUNS_TOO = {"armv7emsp": ("armv7m", "armv6m"), "armv7m": ("armv6m",)}
 
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
 
@@ -49,11 +52,26 @@ def open(path, *, storage="auto", engine="auto"):
 
 def architecture():
     """The architecture whose native module this board needs, and its .mpy version, as ("armv6m", "6.3")."""
-    code = getattr(sys.implementation, "_mpy", 0)
+    arch, version = _of_header(getattr(sys.implementation, "_mpy", 0))
+    return _MADE_FOR.get(arch, arch), version
+
+
+def _of_header(code):
     arch = code >> 10 & 0x0F
     names = _ARCHITECTURES.split()
-    name = names[arch] if arch < len(names) else str(arch)
-    return _MADE_FOR.get(name, name), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+    return names[arch] if arch < len(names) else str(arch), "{}.{}".format(code & 0xFF, code >> 8 & 3)
+
+
+def natives(arch, machine):
+    """What native modules that this board runs are made for, best first.
+
+    :param arch: as of :func:`architecture`. :param machine: sys.implementation._machine.
+    """
+    # _mpy does not tell of instructions beyond rv32imc; the RP2350's RISC-V cores count a word's ones by one of them.
+    names = ["rv32imc_zbb"] if arch == "rv32imc" and "RP2350" in machine else []
+    names.append(arch)
+    names.extend(_RUNS_TOO.get(arch, ()))
+    return names
 
 
 class Wren:
@@ -68,36 +86,38 @@ class Wren:
         self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage)
         self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
-        _, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
-        if layout > _RESIDUAL:
+        slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
+        if layout >= len(_LAYOUTS):
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
-        if layout == _RESIDUAL and self._engine in ENGINES:
-            raise Error(messages.residual_needs_native(architecture()[0]))
+        self._slots = slots + unpack_from("<H", fields, 14)[0]  # of the file
+        self._changes = None  # what append() and delete() have changed since
+        self._layout = layout
         if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
-        self.count = self._count_live()
+        self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
         self._work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
+    def __len__(self):
+        return self.count
+
     def search(self, text, k=None, effort=100):
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
-        :param effort: percent of a residual table's codes to read at most; exact at 100.
+        :param effort: percent of a residual table's codes to read at most, 1 to 100; exact at 100, as other layouts always are.
         """
-        text = text.encode() if isinstance(text, str) else bytes(text)
+        text = self._refuse_text(text)
         k = min(DEFAULT_K, self.count) if k is None else k
-        self._refuse(text, k)
-        native = self._native
-        tokens = native.encode(self._encoder.source, text, self._code, self._work)
-        if tokens == 0:
-            raise Error(messages.NO_WORDS)
-        self._demand(tokens, self._encoder)
+        self._refuse(k)
+        if type(effort) is not int or not 1 <= effort <= 100:
+            raise Error(messages.EFFORT)
+        self._encode(text)
         pairs = array("I", bytes(8 * k))
-        effort = min(max(effort, 1), 100)
-        found = native.search(self._table.source, self._code, k, pairs, self._work, effort)
+        live, rows = self._changes.of_search(len(self._code)) if self._changes else (None, None)
+        found = self._native.search(self._table.source, self._code, k, pairs, self._work, effort, live, rows)
         self._demand(found, self._table)
         hits = Hits()
         for index in range(found):
@@ -105,17 +125,59 @@ class Wren:
         hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
         return hits
 
-    def answer(self, query, k=None):
-        """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+    def append(self, text, answer=None, id=None):
+        """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
+
+        :param text: what is searched for, str or UTF-8 bytes, at most 4096 bytes. :param answer: the text when not given.
+        :param id: str that no document has; when not given, its place in the table. For that, all ids of the file are read:
+            0.14 ms each on a Pico, simulated.
+        """
         try:
-            hits = self.search(query, k)
+            text = self._refuse_text(text)
+            self._encode(text)
+        except Error as error:
+            raise Error(str(error).replace("the query", "the document", 1))
+        try:
+            text = str(text, "utf-8")
+        except ValueError:
+            raise Error(messages.NOT_UTF8)
+        id = self._changed().append(self._code, text, text if answer is None else answer, id)
+        self.count += 1
+        return id
+
+    def delete(self, id):
+        """Delete the documents of an id, until the bundle is opened anew or the power is off; returns how many there were.
+
+        All ids of the file are read, as append() does. The first deletion takes a bit of RAM for each slot of the table.
+        """
+        deleted = self._changed().delete(id)
+        self.count -= deleted
+        return deleted
+
+    def _changed(self):
+        if self._changes is None:
+            from .changes import Changes  # not before it is needed: it takes RAM
+
+            sections = [self._section(tag) for tag in (b"LIVE", b"OFFS", b"DOCS")]
+            self._changes = Changes(self._native, self._table, sections, self._slots, self._flags & _HAS_TEXT)
+        return self._changes
+
+    def answer(self, query, k=None, effort=None):
+        """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+        effort = 100 if effort is None else effort
+        try:
+            hits = self.search(query, k, effort)
         except Error as error:
             return OrderedDict((("query", query), ("error", str(error))))
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
             hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
-        return OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        if effort < 100:
+            # Without the native module every document is compared.
+            answer["exact"] = _LAYOUTS[self._layout] != "residual" or self._engine in ENGINES
+        return answer
 
     def info(self):
         """What is open, and how: for people and for {"cmd": "info"}."""
@@ -124,6 +186,7 @@ class Wren:
                 ("name", self.path.split("/")[-1]),
                 ("documents", self.count),
                 ("bits", self.bits),
+                ("layout", _LAYOUTS[self._layout]),
                 ("encoder", self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
@@ -132,19 +195,35 @@ class Wren:
             )
         )
 
-    def _refuse(self, text, k):
+    def _encode(self, text):
+        """Bring the code of a text into _code."""
+        tokens = self._native.encode(self._encoder.source, text, self._code, self._work)
+        if tokens == 0:
+            raise Error(messages.NO_WORDS)
+        self._demand(tokens, self._encoder)
+
+    def _refuse_text(self, text):
+        """A query's or a document's text as bytes, if it can be encoded."""
+        text = text.encode() if isinstance(text, str) else bytes(text)
         if len(text) > messages.MAX_QUERY_BYTES:
             raise Error(messages.too_long(len(text)))
         if not text.strip():
             raise Error(messages.EMPTY)
+        return text
+
+    def _refuse(self, k):
         if type(k) is not int:
             raise Error(messages.K_NOT_A_NUMBER)
+        if not self.count:
+            raise Error(messages.NO_DOCUMENTS)
         if k < 1:
             raise Error(messages.K_TOO_SMALL)
         if k > self.count:
             raise Error(messages.k_too_large(k, self.count))
 
     def _hit(self, distance, slot):
+        if slot >= self._slots:
+            return Hit(distance, *self._changes.record(slot))
         place = array("I", (0, 0))
         self._demand(self._native.record(self._table.source, slot, place), self._table)
         offset, left = place
@@ -180,15 +259,17 @@ class Wren:
             notes = None
         return notes if isinstance(notes, dict) else {}
 
+    def _section(self, tag):
+        """Where a section of the table begins, and its length."""
+        for index in range(16):
+            entry = self._read(self._table, 32 + 16 * index, 16)
+            if entry[:4] == tag:
+                return unpack_from("<II", entry, 4)
+        raise Error(messages.bad_file(self._table.path, messages.FORMAT))
+
     def _count_live(self):
         """Documents that are not deleted: the bits of section LIVE."""
-        for section in range(16):
-            entry = self._read(self._table, 32 + 16 * section, 16)
-            if entry[:4] == b"LIVE":
-                break
-        else:
-            raise Error(messages.bad_file(self._table.path, messages.FORMAT))
-        offset, length = unpack_from("<II", entry, 4)
+        offset, length = self._section(b"LIVE")
         live = 0
         for at in range(offset, offset + length, 256):
             words = self._read(self._table, at, min(256, offset + length - at))
@@ -204,33 +285,59 @@ def _load_core(engine):
     if engine not in ENGINES:
         raise Error(messages.unknown_engine(engine))
     arch, version = architecture()
-    found = False
+    trouble = None
     if engine == "auto" or engine == "native":
         native, found = _import_native(arch)
         if native is not None:
-            return native, arch, None
-        if engine == "native":
-            raise Error(messages.no_native(arch, version, found))
+            return native, found, None
+        trouble = found
+    wanted = messages.no_native(natives(arch, _machine())[0], version, trouble)
+    if engine == "native":
+        raise Error(wanted)
     from . import fallback  # not before it is needed: it takes RAM
 
     core = None if engine == "python" else fallback.core("viper")
     if core is None and engine == "viper":
         raise Error(messages.no_viper())
     core = core or fallback.core("python")
-    return core, core.name, messages.slow(core.name, arch, version, found) if engine == "auto" else None
+    return core, core.name, messages.slow(core.name, wanted) if engine == "auto" else None
+
+
+def _machine():
+    return getattr(sys.implementation, "_machine", "")
 
 
 def _import_native(arch):
-    """The module for this board, or None, and whether there was any. Where those of several are, it has its own's name."""
-    found = False
-    for name in ("bitwren_native", "bitwren_native_" + arch):
+    """The native module and what it is made for; or None, and what is wrong with the one that is here, if there is any."""
+    trouble = None
+    names = natives(arch, _machine())
+    names.insert(0, None)  # bitwren_native.mpy: somebody chose it
+    for made_for in names:
+        name = "bitwren_native" + ("_" + made_for if made_for else "")
         try:
             native = __import__(name)
-            found = True
-            if native.ABI == _ABI:
-                return native, True
         except ImportError:
-            pass
-        except ValueError:  # incompatible .mpy file
-            found = True
-    return None, found
+            continue
+        except ValueError:  # of another chip or another MicroPython
+            trouble = trouble or _made_for(name)
+            continue
+        if getattr(native, "ABI", None) == _ABI:
+            # A firmware that loads no .mpy file with machine code may have the module built in.
+            return native, made_for or ("built in" if arch == "none" else arch)
+        trouble = trouble or messages.other_version(name)
+    return None, trouble
+
+
+def _made_for(name):
+    """What the file of a module that does not load says it is made for."""
+    for folder in sys.path:
+        path = (folder + "/" if folder else "") + name + ".mpy"
+        try:
+            with builtins.open(path, "rb") as file:
+                header = file.read(3)
+        except OSError:
+            continue
+        if len(header) == 3 and header[:1] == b"M":
+            return messages.made_for(path, *_of_header(header[2] << 8 | header[1]))
+        return messages.no_module(path)
+    return messages.no_module(name)

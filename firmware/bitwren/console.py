@@ -17,7 +17,7 @@ PROMPT = "> "
 AGAIN = "import bitwren.console; bitwren.console.main()"
 
 _CTRL_C, _CTRL_D, _BACKSPACE, _TAB, _NEWLINE, _RETURN, _ESCAPE, _DELETE = 3, 4, 8, 9, 10, 13, 27, 127
-_BRACE = ord("{")
+_BRACE, _COLON = ord("{"), ord(":")
 
 
 def main(path=None):
@@ -61,6 +61,7 @@ class Console:
         self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
         self._line = bytearray(LINE)
         self._byte = bytearray(1)
+        self._effort = 100  # of a person's questions
         self._after_return = False  # a newline that follows is the same line's end
         self._prompted = False  # the cursor stands behind a prompt
 
@@ -180,7 +181,11 @@ class Console:
         try:
             if too_long:
                 raise Error(messages.line_too_long(LINE))
-            hits = self._wren.search(line)
+            said = self._aside(line) if line[0] == _COLON else None
+            if said:
+                self._sink.write("  {}\n".format(said))
+                return
+            hits = self._wren.search(line, None, self._effort)
         except Exception as error:
             self._sink.write("  {}\n".format(_sentence(error)))
             return
@@ -191,6 +196,51 @@ class Console:
         doubt = "" if hits.confident else "; not confident: nothing is near enough"
         self._sink.write("  {} ms{}\n".format(took, doubt))
 
+    def _aside(self, line):
+        """What is said to a person who appended or deleted a document, or set something; None for any other line."""
+        words = _text(line).split(None, 1)
+        if words[0] == ":effort":
+            return self._set_effort(words[1].strip() if len(words) > 1 else "")
+        if len(words) < 2 or words[0] not in (":append", ":delete"):
+            return None
+        wren, rest = self._wren, words[1].strip()
+        if words[0] == ":delete":
+            if not wren.delete(rest):
+                raise Error(messages.unknown_id(rest))
+            return "deleted until the power is off; {} documents".format(len(wren))
+        text, _, answer = rest.partition(" = ")
+        id = wren.append(text.strip(), answer.strip() or None)
+        return "added until the power is off, with the id {}; {} documents".format(id, len(wren))
+
+    def _command(self, request):
+        """The object that answers {"cmd": ...}."""
+        wren, command = self._wren, request["cmd"]
+        if command == "info":
+            return wren.info()
+        if command == "append":
+            given = [request.get(name) for name in ("text", "answer", "id")]
+            text, answer, id = [_strict(value) if isinstance(value, str) else value for value in given]
+            if not isinstance(text, str):
+                raise Error(messages.NO_TEXT)
+            return OrderedDict((("id", wren.append(text, answer, id)), ("documents", len(wren))))
+        if command == "delete":
+            id = request.get("id")
+            if not isinstance(id, str):
+                raise Error(messages.ID_NOT_TEXT)
+            deleted = wren.delete(_strict(id))
+            if not deleted:
+                raise Error(messages.unknown_id(id))
+            return OrderedDict((("deleted", deleted), ("documents", len(wren))))
+        raise Error(messages.UNKNOWN_COMMAND)
+
+    def _set_effort(self, value):
+        if value:
+            if not value.isdigit() or not 1 <= int(value) <= 100:
+                raise Error(messages.EFFORT)
+            self._effort = int(value)
+        exact = "" if self._effort < 100 and self._wren.info()["layout"] == "residual" else ": exact"
+        return "effort is {} %{}".format(self._effort, exact)
+
     def _program(self, line, too_long):
         """The object that answers a program's line."""
         query = None
@@ -199,15 +249,13 @@ class Console:
                 raise Error(messages.line_too_long(LINE))
             request = _parse(line)
             if "cmd" in request:
-                if request["cmd"] != "info":
-                    raise Error(messages.UNKNOWN_COMMAND)
-                return self._wren.info()
+                return self._command(request)
             query = request.get("query")
             if not isinstance(query, str):
                 query = None
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
-            return self._wren.answer(query, request.get("k"))
+            return self._wren.answer(query, request.get("k"), request.get("effort"))
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -221,11 +269,15 @@ class Console:
         self._sink.write("\n")
 
 
-def _parse(line):
+def _text(line):
     try:
-        text = str(line, "utf-8")
+        return str(line, "utf-8")
     except ValueError:
         raise Error(messages.NOT_UTF8)
+
+
+def _parse(line):
+    text = _text(line)
     try:
         # MicroPython's parser accepts an object that breaks off: a line cut short must not pass for a shorter query.
         request = json.loads(text) if text.rstrip().endswith("}") else None
@@ -244,7 +296,8 @@ def _pieces(answer):
     for index, hit in enumerate(hits):
         hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
     hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
-    hits.append('], "confident": {}}}'.format(json.dumps(answer["confident"])))
+    rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact") if key in answer]
+    hits.append("]" + "".join(rest) + "}")
     return hits
 
 

@@ -4,14 +4,20 @@ MAX_QUERY_BYTES = 4096
 
 EMPTY = "the query is empty: type a few words"
 NO_WORDS = "the query has no words, only punctuation: type a few words"
+NO_DOCUMENTS = "the table holds no documents, all of them are deleted: append some, or build it again"
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
+EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
 NO_QUERY = 'the object has no text under "query": send {"query": "...", "k": 3} or {"cmd": "info"}'
-UNKNOWN_COMMAND = 'the only command is {"cmd": "info"}'
+NO_TEXT = 'the object has no text under "text": send {"cmd": "append", "text": "..."}'
+UNKNOWN_COMMAND = 'the commands are {"cmd": "info"}, "append" and "delete"'
+ID_NOT_TEXT = "a document's id must be text, and not empty"
+ANSWER_NOT_TEXT = "a document's answer must be text"
+NO_ROOM = "not enough memory for this change: build the table again with bitwren build, all documents in it"
 OUT_OF_MEMORY = "not enough memory for this: ask for fewer results, or restart the board"
 
 # The error codes of firmware/native/bitwren.h, as what is the matter with a file.
@@ -37,6 +43,16 @@ def too_long(size):
 def k_too_large(k, documents):
     """More results than there are documents."""
     return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
+
+
+def used_id(id):
+    """An id that a document has already."""
+    return "there is a document with the id {} already: delete it first, or take another id".format(id)
+
+
+def unknown_id(id):
+    """An id that no document has."""
+    return "no document has the id {}: nothing was deleted".format(id)
 
 
 def line_too_long(limit):
@@ -75,23 +91,29 @@ def no_viper():
     return 'this firmware compiles no viper code, or fast.mpy is for another board: open it with engine="auto"'
 
 
-def no_native(arch, version, found):
-    """No native module for this board; found: there is one, for another."""
+def no_native(arch, version, trouble):
+    """No native module for this board; trouble: with the one that is here, or None."""
     if arch == "none":
         return "this MicroPython loads no native modules: use a firmware that does"
-    wanted = "this board needs bitwren_native.mpy for {} (.mpy version {})".format(arch, version)
-    trouble = "the one that is here is for another board or version" if found else "none is here"
-    return "{}, and {}: copy it to /lib (bitwren deploy does)".format(wanted, trouble)
+    sentence = "this board needs bitwren_native_{}.mpy (.mpy version {}), and {}: copy it to /lib (bitwren deploy does)"
+    return sentence.format(arch, version, trouble or "none is here")
 
 
-def residual_needs_native(arch):
-    """The fallbacks search flat tables only."""
-    return (
-        "the table has the residual layout, which the native module alone searches: copy bitwren_native.mpy for {} to /lib, "
-        "or build the table with --layout flat"
-    ).format(arch)
+def made_for(path, arch, version):
+    """A native module of another board or MicroPython."""
+    return "{} is for {} (.mpy version {})".format(path, arch, version)
 
 
-def slow(engine, arch, version, found):
-    """The native module is not what computes."""
-    return "slow, since {} does it; {}".format(engine, no_native(arch, version, found))
+def no_module(path):
+    """A file that does not load, and does not say why."""
+    return "{} is damaged".format(path)
+
+
+def other_version(name):
+    """A native module that does not fit the rest of bitwren."""
+    return "{}.mpy is of another version of bitwren".format(name)
+
+
+def slow(engine, wanted):
+    """The native module is not what computes; wanted: which one is missing."""
+    return "slow, since {} does it; {}".format(engine, wanted)

@@ -83,9 +83,19 @@ typedef struct bw_table {
     bw_section codes, live, offsets, documents;
     uint32_t lanes, weight_planes; /* layout 1 (residual): documents of a block, planes that each has for its weights */
     bw_section pivots;
+    uint32_t staged; /* slots after the first `count`, whose codes lie in `rows` one after the other */
+    bw_section rows;
 } bw_table;
 
 int bw_open_table(bw_source *source, bw_table *table);
+
+/* What has changed since a table was written: documents added, which have the slots after the file's, and deleted. */
+typedef struct bw_changes {
+    const uint32_t *live; /* a word for every 32 slots, in place of LIVE; NULL: LIVE is right, and all that were added are live */
+    uint32_t live_size;   /* bytes: those of all slots, or more */
+    const uint32_t *rows; /* codes of what was added, as in STAG */
+    uint32_t rows_size;   /* bytes */
+} bw_changes;
 
 typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
 
@@ -94,15 +104,21 @@ typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
  * stack, of which MicroPython on a Pico has 8 KB. */
 #define BW_SEARCH_WORK (4 * (2 * BW_MAX_BITS + 1))
 
-/* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
-int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work);
+/* The min(k, live) nearest live slots of a table with changes, ascending by (distance, slot). Returns how many, or an error. k >= 1.
+ * Exact, but for the blocks of a residual table with an `effort` below 100: of their bytes about that percentage (1 to 100) is
+ * read, or more until k hits are found. */
+int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                     uint32_t effort, bw_hit *hits, uint8_t *work);
 
-/* The same with at most about `effort` percent (1 to 100) of the codes' bytes read, as soon as k hits are found: then not
- * exact below 100. A flat table is always searched exactly. */
-int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                     bw_hit *hits, uint8_t *work);
+/* The same of a table as it is, exactly. */
+static inline int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
+    bw_changes none; /* field by field: an initializer becomes a call of memset on some chips */
+    none.live = none.rows = NULL;
+    none.live_size = none.rows_size = 0;
+    return bw_search_effort(source, table, &none, code, k, 100, hits, work);
+}
 
-/* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
+/* Where slot's record (of those in the file) lies in it (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);
 
 #endif

@@ -118,8 +118,13 @@ int bw_check(bw_source *source, const char *magic, int all) {
     return status;
 }
 
-static int is_width(uint32_t bits) {
-    return bits == 64 || bits == 128 || bits == 256 || bits == 512;
+uint32_t bw_log2(uint32_t bits) {
+    for (uint32_t log2 = 6; log2 < 10; log2++) {
+        if (bits == 1u << log2) {
+            return log2;
+        }
+    }
+    return 0;
 }
 
 /* The first fields of a file's own, still in a streamed source's window. Returns the number of sections or an error. */
@@ -157,7 +162,7 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
     int known = encoder->dims >= 32 && encoder->dims <= BW_MAX_DIMS && encoder->dims % 32 == 0 &&
                 (encoder->row_bits == 2 || encoder->row_bits == 4 || encoder->row_bits == 8) &&
                 encoder->pieces <= 0xFFFF && encoder->gain >= BW_MIN_GAIN && encoder->gain <= BW_MAX_GAIN &&
-                is_width(encoder->bits) && encoder->layers >= 1 && encoder->layers <= 8;
+                bw_log2(encoder->bits) > 0 && encoder->layers >= 1 && encoder->layers <= 8;
     int status = known ? find_section(source, count, "VOCB", &encoder->vocabulary) : BW_ERR_FORMAT;
     status = status < 0 ? status : find_section(source, count, "ROWS", &encoder->rows);
     status = status < 0 ? status : find_section(source, count, "SCAL", &encoder->scales);
@@ -172,8 +177,7 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
 
 /* The sections of layout 1. At most 2^17 blocks of 2152 bytes: no product overflows. */
 static int open_residual(bw_source *source, int count, bw_table *table) {
-    uint32_t most = table->bits == 64 ? 7 : table->bits == 128 ? 8 : table->bits == 256 ? 9 : 10; /* weights 0 to bits */
-    if ((table->lanes != 32 && table->lanes != 64) || table->weight_planes > most) {
+    if ((table->lanes != 32 && table->lanes != 64) || table->weight_planes > bw_log2(table->bits) + 1) {
         return BW_ERR_FORMAT;
     }
     int status = find_section(source, count, "PIVT", &table->pivots);
@@ -201,7 +205,10 @@ int bw_open_table(bw_source *source, bw_table *table) {
     }
     table->lanes = fields[12];
     table->weight_planes = fields[13];
-    int known = table->count >= 1 && table->count <= 0x3FFFFF && is_width(table->bits) && table->layout <= BW_RESIDUAL;
+    table->staged = bw_load16(fields + 14);
+    uint32_t slots = table->count + table->staged;
+    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= BW_MAX_SLOTS && bw_log2(table->bits) > 0 &&
+                table->layout <= BW_ROWS;
     int status = known ? find_section(source, count, "CODE", &table->codes) : BW_ERR_FORMAT;
     status = status < 0 ? status : find_section(source, count, "LIVE", &table->live);
     status = status < 0 ? status : find_section(source, count, "OFFS", &table->offsets);
@@ -209,19 +216,27 @@ int bw_open_table(bw_source *source, bw_table *table) {
     if (status < 0) {
         return status;
     }
-    uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES;
-    if (table->live.length != blocks * 4 || table->offsets.length != (table->count + 1) * 4) {
+    uint32_t row = table->bits / 8; /* bytes; no product overflows with 2^22 slots */
+    if (table->live.length != (slots + BW_LANES - 1) / BW_LANES * 4 || table->offsets.length != (slots + 1) * 4) {
         return BW_ERR_FORMAT;
+    }
+    table->rows.offset = 0;
+    if (table->staged > 0) {
+        status = find_section(source, count, "STAG", &table->rows);
+        if (status < 0 || table->rows.length != table->staged * row) {
+            return status < 0 ? status : BW_ERR_FORMAT;
+        }
     }
     if (table->layout == BW_RESIDUAL) {
         return open_residual(source, count, table);
     }
-    return table->codes.length == blocks * table->bits * 4 ? BW_OK : BW_ERR_FORMAT;
+    uint32_t codes = table->layout == BW_ROWS ? table->count : (table->count + BW_LANES - 1) / BW_LANES * BW_LANES;
+    return table->codes.length == codes * row ? BW_OK : BW_ERR_FORMAT;
 }
 
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length) {
     uint32_t scratch[2];
-    if (slot >= table->count) {
+    if (slot >= table->count + table->staged) {
         return BW_ERR_ARGUMENT;
     }
     const uint8_t *ends = bw_fetch(source, table->offsets.offset + 4 * slot, 8, 8, (uint8_t *)scratch);

@@ -42,68 +42,8 @@ static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t ind
     return fits ? BW_OK : BW_ERR_FORMAT;
 }
 
-/* Four int8 values, in whatever memory they lie. */
-typedef uint32_t __attribute__((may_alias)) four_values;
-
-/* Products of int8 pairs, four pairs a step, in the way that takes a chip the fewest instructions. At most 512 * 2^14, far
- * from overflowing. */
-#if defined(__ARM_FEATURE_DSP)
-
-/* Values 0 and 2, or 1 and 3, as int16; and two products at once: 3.1 instructions a product in all instead of 4.8. */
-static inline uint32_t even(uint32_t four) {
-    uint32_t two;
-    __asm__("sxtb16 %0, %1" : "=r"(two) : "r"(four));
-    return two;
-}
-
-static inline uint32_t odd(uint32_t four) {
-    uint32_t two;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(two) : "r"(four));
-    return two;
-}
-
-static inline int32_t add_products(uint32_t a, uint32_t b, int32_t sum) {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-
-static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
-    int32_t sum = 0;
-    for (const four_values *end = input + count / 4; input < end; input++) {
-        uint32_t w = *weights++, x = *input;
-        sum = add_products(even(w), even(x), add_products(odd(w), odd(x), sum));
-    }
-    return sum;
-}
-
-#elif defined(__riscv)
-
-/* A load extends the sign of a byte; in a register it would take two shifts: 5.4 instructions a product instead of 8.4. */
-static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
-    const int8_t *w = (const int8_t *)weights, *x = (const int8_t *)input;
-    int32_t sum = 0;
-    for (const int8_t *end = x + count; x < end; x += 4, w += 4) {
-        sum += w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3];
-    }
-    return sum;
-}
-
-#else
-
-/* Cortex-M0+ takes 6 instructions a pair so, and 8 with loads of single bytes. */
-static int32_t dot(const four_values *weights, const four_values *input, uint32_t count) {
-    int32_t sum = 0;
-    for (const four_values *end = input + count / 4; input < end; input++) {
-        uint32_t w = *weights++, x = *input;
-        sum += (int8_t)w * (int8_t)x + (int8_t)(w >> 8) * (int8_t)(x >> 8) + (int8_t)(w >> 16) * (int8_t)(x >> 16) +
-               ((int32_t)w >> 24) * ((int32_t)x >> 24);
-    }
-    return sum;
-}
-
-#endif
-
-/* bias + weights . input of the outputs from `first` on. Unsigned additions: a hostile bias may overflow. */
+/* bias + weights . input of the outputs from `first` on. An input of more than BW_CHUNK is gone through in parts, and a streamed
+ * source read as often. */
 static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *input, uint32_t first, uint32_t count,
                      bw_tile *tile) {
     uint8_t *scratch = (uint8_t *)tile->scratch;
@@ -112,20 +52,29 @@ static int tile_sums(bw_source *source, const dense_layer *layer, const int8_t *
         return BW_ERR_READ;
     }
     for (uint32_t i = 0; i < count; i++) {
-        tile->sums[i] = (int32_t)bw_load32(biases + 4 * i);
+        tile->sums[i] = ((const bw_word *)(const void *)biases)[i];
     }
-    uint32_t at = layer->weights + first * layer->inputs, ahead = count * layer->inputs;
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t from = 0; from < layer->inputs; from += BW_MIN_WINDOW) {
-            uint32_t length = bw_min(layer->inputs - from, BW_MIN_WINDOW);
-            const uint8_t *weights = bw_fetch(source, at, length, ahead, scratch);
-            if (!weights) {
-                return BW_ERR_READ;
+    for (uint32_t from = 0; from < layer->inputs; from += BW_CHUNK) {
+        uint32_t length = bw_min(layer->inputs - from, BW_CHUNK), rows;
+        int whole = length == layer->inputs;
+        if (first == 0 || !whole) { /* otherwise it still is */
+            bw_pack(input + from, length, tile->packed);
+        }
+        for (uint32_t i = 0; i < count; i += rows) {
+            uint32_t at = layer->weights + (first + i) * layer->inputs + from;
+            const uint8_t *weights;
+            uint32_t span = bw_span(source, at, &weights);
+            for (rows = 0; span >= length && rows < (whole ? count - i : 1); rows++) {
+                span -= length;
             }
-            uint32_t sum = (uint32_t)dot((const void *)weights, (const void *)(input + from), length);
-            tile->sums[i] = (int32_t)((uint32_t)tile->sums[i] + sum);
-            at += length;
-            ahead -= length;
+            if (rows == 0) {
+                rows = 1;
+                weights = bw_fetch(source, at, length, (count - i) * layer->inputs - from, scratch);
+                if (!weights) {
+                    return BW_ERR_READ;
+                }
+            }
+            bw_multiply((const void *)weights, tile->packed, length, tile->sums + i, rows);
         }
     }
     return BW_OK;
@@ -185,20 +134,20 @@ static int finish_hidden(bw_source *source, const dense_layer *layer, uint32_t f
         if (shift < 1 || shift > 62) {
             return BW_ERR_FORMAT;
         }
-        int32_t value = requantize(tile->sums[i], (int32_t)bw_load32(multipliers + 4 * i), shift);
+        int32_t value = requantize((int32_t)tile->sums[i], (int32_t)bw_load32(multipliers + 4 * i), shift);
         output[first + i] = (int8_t)bw_clamp(layer->zero_point + value, layer->low, layer->high);
     }
     return BW_OK;
 }
 
 /* A tile's signs to bits of the code. */
-static void finish_code(const bw_tile *tile, uint32_t first, uint32_t count, uint32_t *code) {
-    for (uint32_t i = 0; i < count; i += 32) {
+static void finish_code(const bw_tile *tile, uint32_t count, uint32_t *code) {
+    for (const uint32_t *sum = tile->sums, *end = sum + count; sum < end; code++) {
         uint32_t word = 0;
-        for (uint32_t bit = 0; bit < 32; bit++) {
-            word |= (uint32_t)(tile->sums[i + bit] >= 0) << bit;
+        for (int bit = 0; bit < 32; bit++) {
+            word = word >> 1 | (*sum++ & 1u << 31);
         }
-        code[(first + i) / 32] = word;
+        *code = ~word;
     }
 }
 
@@ -210,7 +159,7 @@ static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *
         uint32_t count = bw_min(layer->outputs - first, BW_TILE);
         status = tile_sums(source, layer, input, first, count, tile);
         if (status == BW_OK && code) {
-            finish_code(tile, first, count, code);
+            finish_code(tile, count, code + first / 32);
         } else if (status == BW_OK) {
             status = finish_hidden(source, layer, first, count, tile, output);
         }
@@ -221,7 +170,7 @@ static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *
 int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code,
               uint8_t *memory) {
     bw_work *work = (bw_work *)(void *)memory;
-    int count = bw_vector(source, encoder, text, length, work->vectors[0], memory);
+    int count = bw_vector(source, encoder, text, length, work->b.vectors[0], memory);
     int status = count < 0 ? count : BW_OK;
     uint32_t inputs = encoder->dims;
     for (uint32_t index = 0; index < encoder->layers && status == BW_OK; index++) {
@@ -229,7 +178,7 @@ int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
         int last = index + 1 == encoder->layers;
         status = read_layer(source, encoder, index, inputs, &layer);
         if (status == BW_OK) {
-            status = run_layer(source, &layer, work->vectors[index & 1], &work->a.tile, work->vectors[~index & 1],
+            status = run_layer(source, &layer, work->b.vectors[index & 1], &work->a.tile, work->b.vectors[~index & 1],
                                last ? code : NULL);
             inputs = layer.outputs;
         }

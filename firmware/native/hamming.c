@@ -1,4 +1,5 @@
-/* Exact top-k over flat bit-sliced blocks. scan.c and scan_thumb.S count; here is what is counted and what becomes of it. */
+/* Exact top-k over flat bit-sliced blocks and over rows. scan.c, scan_thumb.S and rows.c count; here is what is counted and what
+ * becomes of it. Slots are scanned in ascending order, so that of equal distances the lowest slot comes first. */
 #include "internal.h"
 
 enum { WORD_BYTES = 4 * BW_LANES, SORT_MOST = 64 };
@@ -9,6 +10,9 @@ enum purpose { SORT, COUNT, PLACE };
 
 typedef struct search {
     bw_source *source;
+    const bw_table *table;
+    const bw_changes *changes;
+    uint32_t slots;        /* all there are: the file's and what was added */
     uint32_t planes;       /* bits = 2^planes */
     enum purpose purpose;
     bw_hit *hits;
@@ -18,6 +22,8 @@ typedef struct search {
     bw_scan scan;
     uint32_t masks_bytes;
     const uint32_t *masks;
+    const uint32_t *code;
+    int popcount; /* what bw_has_popcount says */
 } search;
 
 static void sort_in(search *search, uint32_t distance, uint32_t slot) {
@@ -208,29 +214,31 @@ static int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_
     return BW_OK;
 }
 
-/* Live words of the blocks from `first` on, copied since the next fetch may overwrite them. Lanes past the last slot are dead. */
-static int read_live(bw_source *source, const bw_table *table, uint32_t first, uint32_t blocks, uint32_t *live) {
-    const uint8_t *at = bw_fetch(source, table->live.offset + 4 * first, 4 * blocks, 4 * blocks, (uint8_t *)live);
-    const uint32_t *words = (const uint32_t *)(const void *)at;
-    if (!at) {
+/* Live words from word `first` on to slot `end`, copied since the next fetch may overwrite them. In a flat table's last block the lanes
+ * from `end` on are not its own: their bits of LIVE are those of the first staged slots. */
+static int read_live(search *search, uint32_t first, uint32_t end, uint32_t *live) {
+    uint32_t words = (end + BW_LANES - 1) / BW_LANES - first;
+    const uint32_t *from = bw_live_words(search->source, search->table, search->changes, first, words, live);
+    if (!from) {
         return BW_ERR_READ;
     }
-    for (uint32_t i = 0; i < blocks; i++) {
-        live[i] = words[i];
+    for (uint32_t i = 0; i < words; i++) {
+        live[i] = from[i];
     }
-    uint32_t slots = table->count - BW_LANES * first;
-    if (slots < BW_LANES * blocks) {
-        live[blocks - 1] &= (1u << slots % BW_LANES) - 1;
+    if (end % BW_LANES != 0) {
+        live[words - 1] &= (1u << end % BW_LANES) - 1;
     }
     return BW_OK;
 }
 
-static int scan_all(search *search, const bw_table *table) {
+/* Not inline: its stack is free again when the rows are scanned. */
+static __attribute__((noinline)) int scan_flat(search *search) {
     uint32_t live[BW_LANES];
+    const bw_table *table = search->table;
     uint32_t blocks = (table->count + BW_LANES - 1) / BW_LANES, stride = search->scan.stride;
     for (uint32_t block = 0; block < blocks && search->below > 0; block += BW_LANES) {
         uint32_t batch = bw_min(blocks - block, BW_LANES);
-        int status = read_live(search->source, table, block, batch, live);
+        int status = read_live(search, block, bw_min(table->count, BW_LANES * (block + batch)), live);
         if (status == BW_OK) {
             status = scan_batch(search, table->codes.offset + block * stride, (blocks - block) * stride, live, batch,
                                 BW_LANES * block);
@@ -240,6 +248,62 @@ static int scan_all(search *search, const bw_table *table) {
         }
     }
     return BW_OK;
+}
+
+/* The rows of slots [slot, end), which begin at `at` in a source: the table's file, or what was added. */
+static int scan_rows(search *search, bw_source *source, uint32_t at, uint32_t slot, uint32_t end) {
+    uint32_t words[BW_LANES], scratch[BW_MAX_BITS / 32];
+    const uint32_t *live = source != search->source && !search->changes->live ? NULL : words; /* NULL: all are */
+    uint32_t shift = search->planes - 3, size = 1u << shift;
+    while (slot < end && search->below > 0) {
+        uint32_t first = slot / BW_LANES, stop = bw_min(end, BW_LANES * (first + BW_LANES));
+        if (live && read_live(search, first, stop, words) < 0) {
+            return BW_ERR_READ;
+        }
+        for (; slot < stop; slot++, at += size) {
+            const uint8_t *row = bw_fetch(source, at, size, (end - slot) << shift, (uint8_t *)scratch);
+            if (!row) {
+                return BW_ERR_READ;
+            }
+#ifdef BW_POPCOUNT
+            const uint8_t *together;
+            uint32_t rows = bw_min(stop - slot, bw_span(source, at, &together) >> shift);
+            if (search->popcount && rows > 1) { /* the last, and one that is near, go the slow way */
+                rows = bw_pass_rows((const uint32_t *)(const void *)row, rows - 1, search->code, size / 4, search->below);
+                slot += rows;
+                at += rows << shift;
+                row += rows << shift;
+            }
+#endif
+            uint32_t distance = bw_distance((const uint32_t *)(const void *)row, search->code, size / 4);
+            if (distance < search->below && (!live || live[slot / BW_LANES - first] >> slot % BW_LANES & 1)) {
+                take(search, distance, slot);
+            }
+        }
+    }
+    return BW_OK;
+}
+
+/* Everything, in the order of slots. The blocks of a residual table are not searched here. */
+static int scan_all(search *search) {
+    const bw_table *table = search->table;
+    bw_source added;
+    uint32_t staged = table->count + table->staged;
+    int status = BW_OK;
+    if (table->layout == BW_ROWS) {
+        status = scan_rows(search, search->source, table->codes.offset, 0, table->count);
+    } else if (table->layout != BW_RESIDUAL) {
+        status = scan_flat(search);
+    }
+    if (status == BW_OK) {
+        status = scan_rows(search, search->source, table->rows.offset, table->count, staged);
+    }
+    if (status == BW_OK) {
+        added.base = (const uint8_t *)search->changes->rows;
+        added.size = search->changes->rows_size;
+        status = scan_rows(search, &added, 0, staged, search->slots);
+    }
+    return status;
 }
 
 /* Between the passes: from how often each distance occurs to where its first hit goes. */
@@ -255,53 +319,78 @@ static void set_places(search *search) {
     search->purpose = PLACE;
 }
 
-static int search_flat(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits,
-                       uint8_t *work) {
-    search search;
-    uint32_t *masks = (uint32_t *)(void *)work;
-    uint32_t *mask = masks;
-    for (uint32_t word = 0; word < table->bits / 32; word++) {
-        uint32_t bits = code[word];
-        for (uint32_t *end = mask + 32; mask < end; bits >>= 1) {
-            *mask++ = 0u - (bits & 1);
+/* A word of all ones or zeros for each bit of the query: its planes. */
+static void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
+    uint32_t bytes = 4u << search->planes, *end = masks + bytes / 4;
+    search->masks = search->scan.masks = masks;
+    search->masks_bytes = search->scan.stride = bytes;
+    search->scan.masks_end = end;
+    while (masks < end) {
+        uint32_t word = *code++;
+        for (uint32_t i = 0; i < 32; i++, word >>= 1) {
+            *masks++ = 0u - (word & 1);
         }
     }
+    search->scan.idle = BW_LOW + BW_HIGH - search->planes;
+    search->scan.over = 0;
+    for (uint32_t i = 0; i < BW_HIGH; i++) {
+        search->scan.start.high[i] = 0; /* those that idle stay so */
+    }
+}
+
+int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                     uint32_t effort, bw_hit *hits, uint8_t *work) {
+    search search;
+    uint32_t *words = (uint32_t *)(void *)work;
+    search.planes = bw_log2(table->bits);
+    search.slots = table->count + table->staged + (changes->rows_size >> (search.planes - 3));
+    if (k == 0 || effort == 0 || (changes->live && changes->live_size < (search.slots + BW_LANES - 1) / BW_LANES * 4)) {
+        return BW_ERR_ARGUMENT;
+    }
+    int status;
     search.source = source;
-    search.planes = table->bits == 64 ? 6 : table->bits == 128 ? 7 : table->bits == 256 ? 8 : 9;
+    search.table = table;
+    search.changes = changes;
     search.hits = hits;
-    search.wanted = bw_min(k, table->count);
+    search.wanted = bw_min(k, search.slots);
     search.found = 0;
     search.below = table->bits + 1;
     search.purpose = search.wanted <= SORT_MOST ? SORT : COUNT;
-    search.occurrences = masks + BW_MAX_BITS;
-    search.masks = search.scan.masks = masks;
-    search.masks_bytes = search.scan.stride = 4 * table->bits;
-    search.scan.masks_end = masks + table->bits;
-    search.scan.idle = BW_LOW + BW_HIGH - search.planes;
-    search.scan.over = 0;
-    for (uint32_t i = 0; i < BW_HIGH; i++) {
-        search.scan.start.high[i] = 0; /* those that idle stay so */
+    search.occurrences = words + BW_MAX_BITS;
+    search.code = code;
+#ifdef BW_POPCOUNT
+    search.popcount = (table->layout == BW_ROWS || search.slots > table->count) && bw_has_popcount();
+#endif
+    if (table->layout == BW_RESIDUAL) {
+        /* Its hits are sorted, for any k, and what else there is has higher slots. */
+        status = bw_search_residual(source, table, changes, code, k, effort, hits, work);
+        if (status < 0) {
+            return status;
+        }
+        search.purpose = SORT;
+        search.found = (uint32_t)status;
+        if (search.found == search.wanted) {
+            search.below = hits[search.found - 1].distance;
+        }
+    } else {
+        set_masks(&search, code, words);
     }
     for (uint32_t distance = 0; search.purpose == COUNT && distance <= table->bits; distance++) {
         search.occurrences[distance] = 0;
     }
-    int status = scan_all(&search, table);
+    status = scan_all(&search);
     if (status == BW_OK && search.purpose == COUNT) {
         set_places(&search);
-        status = scan_all(&search, table);
+        status = scan_all(&search);
     }
     return status < 0 ? status : (int)search.found;
 }
 
-int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                     bw_hit *hits, uint8_t *work) {
-    if (k == 0 || effort == 0) {
-        return BW_ERR_ARGUMENT;
+const uint32_t *bw_live_words(bw_source *source, const bw_table *table, const bw_changes *changes, uint32_t first,
+                              uint32_t words, uint32_t *scratch) {
+    if (changes->live) {
+        return changes->live + first;
     }
-    return table->layout == BW_RESIDUAL ? bw_search_residual(source, table, code, k, effort, hits, work)
-                                        : search_flat(source, table, code, k, hits, work);
-}
-
-int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
-    return bw_search_effort(source, table, code, k, 100, hits, work);
+    const uint8_t *at = bw_fetch(source, table->live.offset + 4 * first, 4 * words, 4 * words, (uint8_t *)scratch);
+    return (const uint32_t *)(const void *)at;
 }

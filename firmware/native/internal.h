@@ -11,12 +11,18 @@ enum {
     BW_FOLD_LAST = 0x17F,     /* ... to here */
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
-    BW_RESIDUAL = 1,          /* a table's layout; 0 is flat */
-    BW_TILE = 64,             /* outputs of a layer that are computed together */
+    BW_RESIDUAL = 1,          /* a table's layout; 0 is flat ... */
+    BW_ROWS = 2,              /* ... and this one the last */
+    BW_MAX_SLOTS = 0x3FFFFF,
+    BW_TILE = 64,             /* outputs of a layer that are computed together ... */
+    BW_CHUNK = 384,           /* ... and inputs at a time that they are computed from */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
     BW_MIN_GAIN = 189812531,
     BW_NO_TOKEN = 0x10000     /* no id: the text has ended */
 };
+
+/* An aligned word of whatever it is that lies there. */
+typedef uint32_t __attribute__((may_alias)) bw_word;
 
 /* Little-endian fields at any address. */
 static inline uint32_t bw_load16(const uint8_t *at) {
@@ -40,9 +46,16 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
     return table->bits / 8 + (table->weight_planes + table->bits) * (table->lanes / 8);
 }
 
-/* bw_search_effort over a table of layout 1 (residual.c). */
-int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                       bw_hit *hits, uint8_t *work);
+/* log2 of the width of a code, 6 to 9; 0 of what is none. */
+uint32_t bw_log2(uint32_t bits);
+
+/* bw_search_effort over the blocks of a table of layout 1 (residual.c). */
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                       uint32_t effort, bw_hit *hits, uint8_t *work);
+
+/* Live words from word `first` on, up to BW_LANES of them: the changes' or the file's, as bw_fetch gives them. */
+const uint32_t *bw_live_words(bw_source *source, const bw_table *table, const bw_changes *changes, uint32_t first,
+                              uint32_t words, uint32_t *scratch);
 
 #define BW_INLINE static inline __attribute__((always_inline)) /* calls and spilled counters would double a plane's cost */
 
@@ -72,12 +85,18 @@ typedef struct bw_pieces {
     uint32_t count, buckets, first_id, first_bucket;
 } bw_pieces;
 
+/* A part of a file, and where it is if it lies together in memory. */
+typedef struct bw_region {
+    const uint8_t *memory; /* or NULL */
+    uint32_t offset;
+} bw_region;
+
 /* Text being split into tokens. */
 typedef struct bw_tokenizer {
     bw_text text;
     bw_pieces lists[2];       /* starts, continuations */
-    uint32_t offsets;         /* file offset of the buckets' offsets */
-    uint32_t pool, pool_size; /* file offset and bytes of the buckets */
+    bw_region offsets, pool;  /* the buckets' offsets, the buckets */
+    uint32_t pool_size;
     uint32_t list;            /* the one that the word's next piece comes from */
     uint32_t length, position;
     uint8_t word[BW_MAX_WORD];
@@ -90,13 +109,23 @@ int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder
 /* The next token id (below encoder->pieces), BW_NO_TOKEN at the end of the text, or an error. */
 int bw_next_token(bw_tokenizer *tokenizer);
 
+/* Up to BW_CHUNK inputs of a layer, a multiple of four and 4-byte aligned, to what bw_multiply takes. */
+void bw_pack(const int8_t *input, uint32_t count, uint32_t *packed);
+
+/* Add to each of `sums` the products of its row of int8 weights with the packed inputs, for rows of `count` one after another. */
+void bw_multiply(const bw_word *weights, const uint32_t *packed, uint32_t count, uint32_t *sums, uint32_t rows);
+
 /* A tile of a layer's outputs: biases, multipliers and shifts are fetched once a tile, so that the window of a streamed
  * source mostly runs on through the weights. */
 typedef struct bw_tile {
-    int32_t sums[BW_TILE];
+    uint32_t sums[BW_TILE]; /* of int32: a hostile bias may overflow */
     uint8_t shifts[BW_TILE];
     uint32_t scratch[BW_MIN_WINDOW / 4];
+    uint32_t packed[1 + BW_CHUNK / 4 * 3];
 } bw_tile;
+
+/* Add a row of `words` words, in fields of 2, 4 or 8 bits, times a scale, to sums of 16 bits: two in each of 16 / bits words a word. */
+void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale);
 
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
 typedef struct bw_work {
@@ -104,7 +133,10 @@ typedef struct bw_work {
         int32_t sums[BW_MAX_DIMS];
         bw_tile tile;
     } a;
-    int8_t vectors[2][BW_MAX_UNITS];
+    union {
+        int8_t vectors[2][BW_MAX_UNITS];
+        uint32_t lanes[BW_MAX_DIMS / 2];
+    } b;
 } bw_work;
 
 typedef char bw_work_fits[sizeof(bw_work) == BW_ENCODE_WORK ? 1 : -1];
@@ -137,8 +169,8 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
 /* Residual blocks, of one or two words a plane. What counts their planes: scan.c, and scan_thumb.S, which knows the offsets. */
 enum {
     BW_GROUPS = 2,
-    BW_CHUNK = 8, /* planes that are counted together, between two looks at whether a lane is left */
-    BW_BUFFER = BW_CHUNK * BW_GROUPS,
+    BW_PLANES = 8, /* planes that are counted together, between two looks at whether a lane is left */
+    BW_BUFFER = BW_PLANES * BW_GROUPS,
     BW_COUNTERS = 10, /* planes of a counter, at most: 512 bits */
     BW_FOURS = 3      /* of them, what eight planes are added to before a carry ripples on */
 };
@@ -164,5 +196,19 @@ typedef struct bw_tally {
 
 /* Count the planes that a mask names, as soon as eight are there. Returns whether a lane is left. */
 uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally);
+
+/* The number of ones of a XOR b, an even number of words and at most 16. */
+uint32_t bw_distance(const uint32_t *a, const uint32_t *b, uint32_t words);
+
+/* Where a processor has, or may have, an instruction that counts the ones of a word. */
+#if defined __riscv_zbb || defined __POPCNT__ || defined __x86_64__
+#define BW_POPCOUNT
+#endif
+
+/* Whether this one has it. Asking may take as long as a hundred rows. */
+int bw_has_popcount(void);
+
+/* Pass over rows, by that instruction, until one is nearer than `below`. Returns how many were passed. */
+uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t *code, uint32_t words, uint32_t below);
 
 #endif

@@ -4,13 +4,13 @@
 
 add_library(usermod_bitwren INTERFACE)
 
-file(GLOB BITWREN_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
-# scan_thumb.S is empty where the chip is no Arm.
-target_sources(usermod_bitwren INTERFACE ${BITWREN_SOURCES} ${CMAKE_CURRENT_LIST_DIR}/scan_thumb.S)
+# The assembly is empty where the chip is no Arm.
+file(GLOB BITWREN_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c ${CMAKE_CURRENT_LIST_DIR}/*.S)
+target_sources(usermod_bitwren INTERFACE ${BITWREN_SOURCES})
 target_include_directories(usermod_bitwren INTERFACE ${CMAKE_CURRENT_LIST_DIR})
 
 # The Makefile beside says why. Ports compile with -Os.
-foreach(name frontend encoder scan)
+foreach(name products scan)
     set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/${name}.c APPEND PROPERTY COMPILE_OPTIONS -O2)
 endforeach()
 

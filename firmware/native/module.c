@@ -15,7 +15,7 @@
 
 #include "bitwren.h"
 
-enum { ABI = 2 };
+enum { ABI = 3 };
 
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
 static void *get_buffer(mp_obj_t object, int access, size_t size, size_t alignment, size_t *length) {
@@ -150,10 +150,23 @@ static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
 
-/* search(source, code, k, hits, work, effort=100) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
+/* A buffer that may be left out, or None. */
+static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t index, uint32_t *length) {
+    size_t size = 0;
+    const uint32_t *words = NULL;
+    if (index < count && arguments[index] != mp_const_none) {
+        words = get_buffer(arguments[index], MP_BUFFER_READ, 0, 4, &size);
+    }
+    *length = (uint32_t)size;
+    return words;
+}
+
+/* search(source, code, k, hits, work, effort=100, live=None, rows=None) -> number of hits, pairs (distance, slot) of 32 bits each, or
+ * an error. live: a word for every 32 slots, in place of the file's; rows: codes of the slots after the file's. */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     bw_source source;
     bw_table table;
+    bw_changes changes;
     size_t size;
     get_source(arguments[0], &source);
     uint32_t k = get_unsigned(arguments[2]);
@@ -162,14 +175,17 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
         mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
     }
     uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, NULL);
+    changes.live = get_words(count, arguments, 6, &changes.live_size);
+    changes.rows = get_words(count, arguments, 7, &changes.rows_size);
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
-        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work);
+        uint32_t effort = count > 5 ? get_unsigned(arguments[5]) : 100;
+        result = bw_search_effort(&source, &table, &changes, code, k, effort, hits, work);
     }
     return mp_obj_new_int(result);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 6, search);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 8, search);
 
 /* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
 static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {

@@ -25,6 +25,7 @@ typedef char order_fits[sizeof(order) <= BW_SEARCH_WORK ? 1 : -1];
 typedef struct scan {
     bw_source *source;
     const bw_table *table;
+    const bw_changes *changes;
     const uint32_t *code;
     bw_hit *hits; /* sorted by (distance, slot) */
     uint32_t wanted, found, limit;
@@ -49,25 +50,6 @@ static const uint8_t PLACES[BW_GROUPS][32] = {
 static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32_t ahead) {
     scan->spent += 4 * words;
     return (const uint32_t *)(const void *)bw_fetch(scan->source, offset, 4 * words, ahead, (uint8_t *)scan->scratch);
-}
-
-/* Ones of each nibble, then of each byte. */
-BW_INLINE uint32_t ones_by_byte(uint32_t x) {
-    x -= x >> 1 & 0x55555555;
-    x = (x & 0x33333333) + (x >> 2 & 0x33333333);
-    return (x + (x >> 4)) & 0x0F0F0F0F;
-}
-
-/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte holds 512 bits' share: 136. */
-static uint32_t distance_to(const scan *scan, const uint32_t *pivot) {
-    const uint32_t *code = scan->code, *end = pivot + scan->words;
-    uint32_t ones = 0, twos = 0;
-    for (; pivot < end; pivot += 2, code += 2) {
-        twos += ones_by_byte(bw_add(&ones, pivot[0] ^ code[0], pivot[1] ^ code[1]));
-    }
-    uint32_t bytes = 2 * twos + ones_by_byte(ones);
-    bytes = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
-    return (bytes & 0xFFFF) + (bytes >> 16);
 }
 
 static void insert(scan *scan, uint32_t distance, uint32_t slot) {
@@ -214,12 +196,12 @@ static int insert_lanes(scan *scan, uint32_t slot) {
 static int read_live(scan *scan, uint32_t slot) {
     const bw_table *table = scan->table;
     uint32_t words = bw_min(scan->groups, (table->count - slot + BW_LANES - 1) / BW_LANES), any = 0;
-    const uint8_t *live = bw_fetch(scan->source, table->live.offset + slot / 8, 4 * words, 4 * words, (uint8_t *)scan->scratch);
+    const uint32_t *live = bw_live_words(scan->source, table, scan->changes, slot / BW_LANES, words, scan->scratch);
     if (!live) {
         return BW_ERR_READ;
     }
     for (uint32_t g = 0; g < scan->groups; g++, slot += BW_LANES) {
-        uint32_t word = g < words ? bw_load32(live + 4 * g) : 0;
+        uint32_t word = g < words ? live[g] : 0;
         if (g < words && table->count - slot < BW_LANES) {
             word &= (1u << (table->count - slot)) - 1;
         }
@@ -289,7 +271,7 @@ static int read_pivots(scan *scan, uint32_t first, uint32_t blocks, order *order
         if (least > most || most > bits || mean > bits) {
             return BW_ERR_FORMAT;
         }
-        uint16_t *list = order->first + distance_to(scan, record + 1) + MOST_WIDE - (most >> WIDE);
+        uint16_t *list = order->first + bw_distance(record + 1, scan->code, scan->words) + MOST_WIDE - (most >> WIDE);
         order->next[i] = *list;
         *list = (uint16_t)i;
     }
@@ -301,13 +283,14 @@ static uint32_t allowance(uint32_t bytes, uint32_t effort) {
     return effort < 100 ? (bytes >> 8) * (41 * effort) >> 4 : UINT32_MAX;
 }
 
-int bw_search_residual(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                       bw_hit *hits, uint8_t *work) {
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
+                       uint32_t effort, bw_hit *hits, uint8_t *work) {
     order *order = (void *)work;
     scan scan;
     uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
     scan.source = source;
     scan.table = table;
+    scan.changes = changes;
     scan.code = code;
     scan.hits = hits;
     scan.wanted = bw_min(k, table->count);

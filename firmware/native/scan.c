@@ -86,7 +86,7 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) 
 static uint32_t count_chunk(bw_tally *tally) {
     uint32_t alive = 0;
     tally->to = tally->buffer;
-    tally->counted += BW_CHUNK;
+    tally->counted += BW_PLANES;
     for (uint32_t g = 0; g < tally->groups; g++) {
         bw_lanes *lanes = &tally->lanes[g];
         uint32_t *counter = lanes->counter;

@@ -3,12 +3,11 @@
 
 typedef enum char_kind { SEPARATOR, VANISHES, LETTER, DIGIT, ALONE } char_kind;
 
-/* A character as a word takes it. */
-typedef struct character {
-    char_kind kind;
+/* A letter, digit or character that stands alone, as a word takes it. */
+typedef struct spelling {
     uint32_t length;
     uint8_t bytes[4];
-} character;
+} spelling;
 
 enum { NOT_A_CHARACTER = 0xFFFD };
 
@@ -16,16 +15,13 @@ static inline int within(uint32_t value, uint32_t first, uint32_t last) {
     return value - first <= last - first;
 }
 
-/* The code point at the text's position, and how many bytes it takes. What is not UTF-8 is a separator of one byte. */
-static uint32_t decode(const bw_text *text, uint32_t *length) {
-    const uint8_t *at = text->bytes + text->position;
+/* The code point at `at`, not an ASCII one, and how many bytes it takes of those that are left. What is not UTF-8 is a separator
+ * of one byte. */
+static uint32_t decode(const uint8_t *at, uint32_t left, uint32_t *length) {
     uint32_t lead = at[0];
     uint32_t need = within(lead, 0xC2, 0xDF) ? 2 : within(lead, 0xE0, 0xEF) ? 3 : within(lead, 0xF0, 0xF4) ? 4 : 1;
     *length = 1;
-    if (need == 1) {
-        return lead < 0x80 ? lead : NOT_A_CHARACTER;
-    }
-    if (need > text->length - text->position) {
+    if (need == 1 || need > left) {
         return NOT_A_CHARACTER;
     }
     uint32_t code_point = lead & 0x7Fu >> need;
@@ -40,61 +36,40 @@ static uint32_t decode(const bw_text *text, uint32_t *length) {
     return code_point >= 0x80 ? code_point : NOT_A_CHARACTER;
 }
 
-static character nothing(char_kind kind) {
-    character result;
-    result.kind = kind;
-    result.length = 0;
-    return result;
-}
-
-static character one_byte(char_kind kind, uint32_t byte) {
-    character result = nothing(kind);
-    result.bytes[result.length++] = (uint8_t)byte;
-    return result;
-}
-
-static character classify_ascii(uint32_t code) {
-    if (within(code | 0x20, 'a', 'z')) {
-        return one_byte(LETTER, code | 0x20);
+static inline char_kind classify_ascii(uint32_t code, spelling *result) {
+    uint32_t lower = code | 0x20;
+    result->length = 1;
+    if (within(lower, 'a', 'z')) {
+        result->bytes[0] = (uint8_t)lower;
+        return LETTER;
     }
-    if (within(code, '0', '9')) {
-        return one_byte(DIGIT, code);
-    }
-    return nothing(code == '\'' ? VANISHES : SEPARATOR);
+    result->bytes[0] = (uint8_t)code;
+    return within(code, '0', '9') ? DIGIT : code == '\'' ? VANISHES : SEPARATOR;
 }
 
 /* A byte of the fold table: itself, a letter pair, a separator or nothing. */
-static character classify_folded(uint32_t fold) {
-    if (fold == ' ' || fold == '-') {
-        return nothing(fold == '-' ? VANISHES : SEPARATOR);
-    }
-    character result = one_byte(within(fold, '0', '9') ? DIGIT : LETTER, fold);
+static char_kind classify_folded(uint32_t fold, spelling *result) {
+    result->length = 1;
+    result->bytes[0] = (uint8_t)fold;
     for (const char *pair = "AaeOoeSssTthIij"; *pair; pair += 3) {
         if (fold == (uint8_t)pair[0]) {
-            result.bytes[0] = (uint8_t)pair[1];
-            result.bytes[1] = (uint8_t)pair[2];
-            result.length = 2;
+            result->bytes[0] = (uint8_t)pair[1];
+            result->bytes[1] = (uint8_t)pair[2];
+            result->length = 2;
         }
     }
-    return result;
+    return fold == ' ' ? SEPARATOR : fold == '-' ? VANISHES : within(fold, '0', '9') ? DIGIT : LETTER;
 }
 
 /* A character from U+0180 up as its UTF-8. */
-static character spelled(char_kind kind, uint32_t code) {
-    character result = nothing(kind);
-    if (code < 0x800) {
-        result.bytes[result.length++] = (uint8_t)(0xC0 | code >> 6);
-    } else {
-        if (code < 0x10000) {
-            result.bytes[result.length++] = (uint8_t)(0xE0 | code >> 12);
-        } else {
-            result.bytes[result.length++] = (uint8_t)(0xF0 | code >> 18);
-            result.bytes[result.length++] = (uint8_t)(0x80 | (code >> 12 & 0x3F));
-        }
-        result.bytes[result.length++] = (uint8_t)(0x80 | (code >> 6 & 0x3F));
+static void spell(uint32_t code, spelling *result) {
+    uint32_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    result->length = length;
+    for (uint32_t i = length - 1; i > 0; i--) {
+        result->bytes[i] = (uint8_t)(0x80 | (code & 0x3F));
+        code >>= 6;
     }
-    result.bytes[result.length++] = (uint8_t)(0x80 | (code & 0x3F));
-    return result;
+    result->bytes[0] = (uint8_t)(0xF00u >> length | code);
 }
 
 static int vanishes(uint32_t code) {
@@ -113,67 +88,67 @@ static int stands_alone(uint32_t code) {
 }
 
 /* A code point above the fold table. */
-static character classify_wide(uint32_t code) {
+static char_kind classify_wide(uint32_t code, spelling *result) {
     if (vanishes(code)) {
-        return nothing(VANISHES);
+        return VANISHES;
     }
     if (separates(code)) {
-        return nothing(SEPARATOR);
+        return SEPARATOR;
     }
     if (within(code, 0x391, 0x3A9) || within(code, 0x410, 0x42F)) {
         code += 32; /* Greek and Cyrillic capitals */
     } else if (within(code, 0x400, 0x40F)) {
         code += 80;
     }
-    return spelled(stands_alone(code) ? ALONE : LETTER, code);
+    spell(code, result);
+    return stands_alone(code) ? ALONE : LETTER;
 }
 
-/* Returns 0, or BW_ERR_READ when the fold table cannot be read. */
-static int classify(bw_source *source, uint32_t code, character *result) {
-    if (within(code, 0xFF01, 0xFF5E)) {
-        code -= 0xFEE0; /* full-width forms of ASCII */
+/* A code point beyond ASCII. Returns a char_kind, or BW_ERR_READ when the fold table cannot be read. Apart from the loop over
+ * the text, which mostly goes without it. */
+static __attribute__((noinline)) int classify(bw_source *source, uint32_t code, spelling *result) {
+    if (code < BW_FOLD_FIRST) {
+        return SEPARATOR;
     }
-    if (code < 0x80) {
-        *result = classify_ascii(code);
-    } else if (code < BW_FOLD_FIRST) {
-        *result = nothing(SEPARATOR);
-    } else if (code <= BW_FOLD_LAST) {
+    if (code <= BW_FOLD_LAST) {
         uint32_t scratch;
         const uint8_t *fold = bw_fetch(source, BW_FOLD + (code - BW_FOLD_FIRST), 1, BW_FOLD_LAST + 1 - code,
                                        (uint8_t *)&scratch);
-        if (!fold) {
-            return BW_ERR_READ;
-        }
-        *result = classify_folded(*fold);
-    } else {
-        *result = classify_wide(code);
+        return fold ? (int)classify_folded(*fold, result) : BW_ERR_READ;
     }
-    return BW_OK;
+    return (int)classify_wide(code, result);
 }
 
 int bw_next_word(bw_text *text, uint8_t *word) {
     uint32_t length = 0;
-    char_kind word_kind = SEPARATOR;
-    while (text->position < text->length) {
-        uint32_t taken;
-        character next;
-        int status = classify(text->source, decode(text, &taken), &next);
-        if (status < 0) {
-            return status;
+    int word_kind = SEPARATOR;
+    const uint8_t *at = text->bytes + text->position, *end = text->bytes + text->length;
+    for (uint32_t taken; at < end; at += taken) {
+        uint32_t code = *at;
+        taken = 1;
+        if (code >= 0x80) {
+            code = decode(at, (uint32_t)(end - at), &taken);
+            code -= within(code, 0xFF01, 0xFF5E) ? 0xFEE0 : 0; /* full-width forms of ASCII */
         }
-        if (length > 0 && next.kind != VANISHES && (next.kind != word_kind || next.kind == ALONE)) {
+        spelling next;
+        int kind = code < 0x80 ? (int)classify_ascii(code, &next) : classify(text->source, code, &next);
+        if (kind < 0) {
+            return kind;
+        }
+        if (length > 0 && kind != VANISHES && (kind != word_kind || kind == ALONE)) {
             break; /* it belongs to the word after this one, and is read again there */
         }
-        text->position += taken;
-        if (next.kind == SEPARATOR || next.kind == VANISHES) {
+        if (kind == SEPARATOR || kind == VANISHES) {
             continue;
         }
-        word_kind = next.kind;
+        word_kind = kind;
         if (length + next.length <= BW_MAX_WORD) {
-            for (uint32_t i = 0; i < next.length; i++) {
-                word[length++] = next.bytes[i];
-            }
+            uint32_t i = 0;
+            do {
+                word[length++] = next.bytes[i++];
+            } while (i < next.length);
         }
     }
+    text->position = (uint32_t)(at - text->bytes);
     return (int)length;
 }

@@ -6,6 +6,17 @@
 
 enum { HEADER = 8, MAX_BUCKET = BW_BUCKET * (1 + BW_MAX_PIECE) };
 
+static void set_region(bw_region *region, bw_source *source, uint32_t offset, uint32_t length) {
+    const uint8_t *memory = NULL;
+    region->offset = offset;
+    region->memory = !source->read && bw_span(source, offset, &memory) >= length ? memory : NULL;
+}
+
+/* Bytes of a region, inside it, as bw_fetch has them. */
+BW_INLINE const uint8_t *fetch(bw_source *source, const bw_region *region, uint32_t at, uint32_t length, uint8_t *scratch) {
+    return region->memory ? region->memory + at : bw_fetch(source, region->offset + at, length, length, scratch);
+}
+
 int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder *encoder, const uint8_t *text,
                     uint32_t length) {
     uint32_t scratch[HEADER / 4];
@@ -25,10 +36,10 @@ int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder
     continuations->buckets = bw_load16(header + 6);
     continuations->first_id = starts->count;
     continuations->first_bucket = starts->buckets;
-    tokenizer->offsets = section->offset + HEADER;
     uint32_t before_pool = HEADER + 2 * (starts->buckets + continuations->buckets + 1);
-    tokenizer->pool = section->offset + before_pool;
     tokenizer->pool_size = section->length - before_pool;
+    set_region(&tokenizer->offsets, source, section->offset + HEADER, before_pool - HEADER);
+    set_region(&tokenizer->pool, source, section->offset + before_pool, tokenizer->pool_size);
     int agree = section->length >= before_pool && starts->count + continuations->count == encoder->pieces &&
                 starts->buckets == (starts->count + BW_BUCKET - 1) / BW_BUCKET &&
                 continuations->buckets == (continuations->count + BW_BUCKET - 1) / BW_BUCKET;
@@ -40,130 +51,139 @@ int bw_start_tokens(bw_tokenizer *tokenizer, bw_source *source, const bw_encoder
     return agree ? BW_OK : BW_ERR_FORMAT;
 }
 
-/* Where a bucket lies in the file. Returns its length or an error. */
-static int locate_bucket(bw_tokenizer *tokenizer, uint32_t bucket, uint32_t *at) {
-    uint32_t scratch;
-    const uint8_t *ends = bw_fetch(tokenizer->text.source, tokenizer->offsets + 2 * bucket, 4, 4, (uint8_t *)&scratch);
-    if (!ends) {
-        return BW_ERR_READ;
+/* Part of a piece, and the text from where that part is to match it. */
+typedef struct comparison {
+    const uint8_t *piece, *text; /* afterwards: past what they have in common */
+} comparison;
+
+/* Whether a piece is greater than the text. */
+BW_INLINE int is_greater(comparison *at, const uint8_t *piece_end, const uint8_t *text_end) {
+    const uint8_t *piece = at->piece, *text = at->text;
+    int greater = 0;
+    for (; piece < piece_end; piece++, text++) {
+        if (text == text_end || *piece > *text) {
+            greater = 1;
+            break;
+        }
+        if (*piece < *text) {
+            break;
+        }
     }
-    uint32_t begin = bw_load16(ends), end = bw_load16(ends + 2);
-    if (end < begin + 2 || end > tokenizer->pool_size || end - begin > MAX_BUCKET) {
-        return BW_ERR_FORMAT;
-    }
-    *at = tokenizer->pool + begin;
-    return (int)(end - begin);
+    at->piece = piece;
+    at->text = text;
+    return greater;
 }
 
-/* How many bytes two strings have in common from their beginnings on. */
-static uint32_t common_prefix(const uint8_t *a, uint32_t a_length, const uint8_t *b, uint32_t b_length) {
-    uint32_t length = bw_min(a_length, b_length), i = 0;
-    while (i < length && a[i] == b[i]) {
-        i++;
-    }
-    return i;
+typedef uint16_t __attribute__((may_alias)) offset_type; /* aligned, as it is in the file */
+
+/* Offsets in the pool from a bucket's on, `count` of them; NULL when they cannot be read. */
+BW_INLINE const offset_type *read_offsets(bw_tokenizer *tokenizer, uint32_t bucket, uint32_t count, uint32_t *scratch) {
+    return (const void *)fetch(tokenizer->text.source, &tokenizer->offsets, 2 * bucket, 2 * count, (uint8_t *)scratch);
 }
 
-/* Whether a bucket's first piece is greater than the text: 1, 0 or an error. */
-static int begins_after(bw_tokenizer *tokenizer, uint32_t bucket, const uint8_t *text, uint32_t length) {
-    uint32_t scratch[(1 + BW_MAX_PIECE + 3) / 4], at;
-    int size = locate_bucket(tokenizer, bucket, &at);
-    if (size < 0) {
-        return size;
-    }
-    uint32_t wanted = bw_min((uint32_t)size, 1 + BW_MAX_PIECE);
-    const uint8_t *piece = bw_fetch(tokenizer->text.source, at, wanted, (uint32_t)size, (uint8_t *)scratch);
-    if (!piece) {
-        return BW_ERR_READ;
-    }
-    uint32_t piece_length = piece[0] + 1u; /* a first piece shares nothing, so this byte is its length - 1 */
-    if (piece_length >= wanted) {
-        return BW_ERR_FORMAT;
-    }
-    uint32_t same = common_prefix(piece + 1, piece_length, text, length);
-    return same < piece_length && (same == length || piece[1 + same] > text[same]);
-}
-
-/* The last bucket whose first piece is not greater than the text, or list->buckets where there is none; or an error. */
-static int find_bucket(bw_tokenizer *tokenizer, const bw_pieces *list, const uint8_t *text, uint32_t length) {
-    uint32_t low = 0, high = list->buckets;
+/* The last bucket of a list whose first piece is not greater than the text: one more than its number, or 0, or an error. */
+static __attribute__((noinline)) int find_bucket(bw_tokenizer *tokenizer, const bw_pieces *list, const uint8_t *text,
+                                                 const uint8_t *text_end) {
+    uint32_t low = list->first_bucket, high = low + list->buckets, scratch[(1 + BW_MAX_PIECE + 3) / 4];
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        int after = begins_after(tokenizer, list->first_bucket + middle, text, length);
-        if (after < 0) {
-            return after;
+        const offset_type *offset = read_offsets(tokenizer, middle, 1, scratch);
+        if (!offset) {
+            return BW_ERR_READ;
         }
-        if (after) {
+        uint32_t begin = *offset;
+        if (begin >= tokenizer->pool_size) {
+            return BW_ERR_FORMAT;
+        }
+        uint32_t wanted = bw_min(tokenizer->pool_size - begin, 1 + BW_MAX_PIECE);
+        comparison at;
+        at.piece = fetch(tokenizer->text.source, &tokenizer->pool, begin, wanted, (uint8_t *)scratch);
+        if (!at.piece) {
+            return BW_ERR_READ;
+        }
+        uint32_t length = *at.piece++ + 1u; /* a first piece shares nothing, so this byte is its length - 1 */
+        if (length >= wanted) {
+            return BW_ERR_FORMAT;
+        }
+        at.text = text;
+        if (is_greater(&at, at.piece + length, text_end)) {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
-    return (int)(low > 0 ? low - 1 : list->buckets);
+    return (int)(low - list->first_bucket);
 }
 
 /* A bucket walked once: the longest piece that is a prefix of the text, and the text's common prefix with its predecessor. */
 typedef struct walk {
-    uint32_t match_length, match_index; /* length 0: none */
-    uint32_t same;
+    const uint8_t *match_end; /* in the text; NULL: none */
+    const uint8_t *same_end;
+    uint32_t match_index;
 } walk;
 
 /* No piece is ever unpacked. `same` is what the piece before has in common with the text: a piece that shares more with it
  * differs from the text where that one did and is skipped; one that shares less is greater than the text and ends the walk. */
-static int walk_bucket(const uint8_t *bucket, uint32_t size, const uint8_t *text, uint32_t length, walk *result) {
-    uint32_t position = 0, index = 0;
-    result->match_length = result->match_index = result->same = 0;
-    for (; position < size; index++) {
-        uint32_t shared = bucket[position] >> 4, suffix_length = (bucket[position] & 15) + 1u;
-        const uint8_t *suffix = bucket + position + 1;
-        position += 1 + suffix_length;
-        if (position > size || index == BW_BUCKET) {
+static __attribute__((noinline)) int walk_bucket(const uint8_t *piece, const uint8_t *bucket_end, const uint8_t *text,
+                                                 const uint8_t *text_end, walk *result) {
+    uint32_t index = 0, same = 0;
+    result->match_end = NULL;
+    while (piece < bucket_end) {
+        uint32_t shared = *piece >> 4;
+        const uint8_t *end = piece + (*piece & 15) + 2;
+        if (end > bucket_end) {
             return BW_ERR_FORMAT;
         }
-        if (shared > result->same) {
-            continue;
+        if (shared <= same) {
+            comparison at;
+            at.piece = piece + 1;
+            at.text = text + same;
+            if (shared < same || is_greater(&at, end, text_end)) {
+                break;
+            }
+            same = (uint32_t)(at.text - text);
+            if (at.piece == end) {
+                result->match_end = at.text;
+                result->match_index = index;
+            }
         }
-        if (shared < result->same) {
-            break;
-        }
-        uint32_t more = common_prefix(suffix, suffix_length, text + shared, length - shared);
-        if (more < suffix_length && (shared + more == length || suffix[more] > text[shared + more])) {
-            break;
-        }
-        result->same = shared + more;
-        if (more == suffix_length) {
-            result->match_length = result->same;
-            result->match_index = index;
-        }
+        piece = end;
+        index++;
     }
+    result->same_end = text + same;
     return BW_OK;
 }
 
 /* The longest piece of a list that is a prefix of the text. Returns its length (0: none; its id in `id`) or an error. */
-static int longest_match(bw_tokenizer *tokenizer, const bw_pieces *list, const uint8_t *text, uint32_t length,
+static int longest_match(bw_tokenizer *tokenizer, const bw_pieces *list, const uint8_t *text, const uint8_t *text_end,
                          uint32_t *id) {
-    uint32_t scratch[MAX_BUCKET / 4], at;
-    while (length > 0) {
-        int bucket = find_bucket(tokenizer, list, text, length);
-        if (bucket < 0 || (uint32_t)bucket == list->buckets) {
-            return bucket < 0 ? bucket : 0;
+    uint32_t scratch[MAX_BUCKET / 4];
+    while (text < text_end) {
+        int bucket = find_bucket(tokenizer, list, text, text_end);
+        if (bucket <= 0) {
+            return bucket;
         }
-        int size = locate_bucket(tokenizer, list->first_bucket + (uint32_t)bucket, &at);
-        if (size < 0) {
-            return size;
+        uint32_t before = (uint32_t)bucket - 1;
+        const offset_type *offsets = read_offsets(tokenizer, list->first_bucket + before, 2, scratch);
+        if (!offsets) {
+            return BW_ERR_READ;
         }
-        const uint8_t *bytes = bw_fetch(tokenizer->text.source, at, (uint32_t)size, (uint32_t)size, (uint8_t *)scratch);
+        uint32_t begin = offsets[0], end = offsets[1], size = end - begin;
+        if (size > MAX_BUCKET || end > tokenizer->pool_size) {
+            return BW_ERR_FORMAT;
+        }
+        const uint8_t *bytes = fetch(tokenizer->text.source, &tokenizer->pool, begin, size, (uint8_t *)scratch);
         walk found;
-        int status = bytes ? walk_bucket(bytes, (uint32_t)size, text, length, &found) : BW_ERR_READ;
+        int status = bytes ? walk_bucket(bytes, bytes + size, text, text_end, &found) : BW_ERR_READ;
         if (status < 0) {
             return status;
         }
-        if (found.match_length > 0) {
-            uint32_t index = (uint32_t)bucket * BW_BUCKET + found.match_index;
+        if (found.match_end) {
+            uint32_t index = before * BW_BUCKET + found.match_index;
             *id = list->first_id + index;
-            return index < list->count ? (int)found.match_length : BW_ERR_FORMAT;
+            return found.match_index < BW_BUCKET && index < list->count ? (int)(found.match_end - text) : BW_ERR_FORMAT;
         }
-        length = found.same; /* shorter than before, since the predecessor is no prefix of the text */
+        text_end = found.same_end; /* shorter than before, since the predecessor is no prefix of the text */
     }
     return 0;
 }
@@ -179,8 +199,8 @@ int bw_next_token(bw_tokenizer *tokenizer) {
             tokenizer->position = tokenizer->list = 0;
         }
         uint32_t left = bw_min(tokenizer->length - tokenizer->position, BW_MAX_PIECE), id;
-        int matched = longest_match(tokenizer, &tokenizer->lists[tokenizer->list],
-                                    tokenizer->word + tokenizer->position, left, &id);
+        const uint8_t *text = tokenizer->word + tokenizer->position;
+        int matched = longest_match(tokenizer, &tokenizer->lists[tokenizer->list], text, text + left, &id);
         if (matched < 0) {
             return matched;
         }

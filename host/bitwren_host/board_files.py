@@ -9,6 +9,8 @@ from bitwren.bundle import ENCODER_FILE, TABLE_FILE
 from bitwren.container import read_file
 from bitwren.errors import BitwrenError
 
+from . import architecture
+
 _PACKAGE_DATA = Path(__file__).parent / "data"
 _REPOSITORY = Path(__file__).parents[2]
 BUNDLE_FOLDER = "bundle"
@@ -30,16 +32,22 @@ def cache_folder() -> Path:
     return _REPOSITORY / ".cache"
 
 
-def native_module(arch: str) -> bytes:
-    """The native module for an architecture (``x64``, ``armv6m``).
+def native_module(arch: str, machine: str = "") -> bytes:
+    """The best native module that is built for an architecture (``x64``, ``armv6m``) and a board's ``_machine``.
 
-    :raises BitwrenError: when it is not built.
+    :raises BitwrenError: when none is.
     """
-    name = f"bitwren_native_{arch}.mpy"
-    for folder in (_PACKAGE_DATA / "native", cache_folder() / "native"):
-        if (folder / name).is_file():
-            return read_file(folder / name)
+    for made_for in architecture.modules(arch, machine):
+        path = native_path(made_for)
+        if path:
+            return read_file(path)
     raise BitwrenError(f"the native module for {arch} is not built: run 'make natmods' in bitwren's repository")
+
+
+def native_path(made_for: str) -> Path | None:
+    """Where the native module of one kind (``armv6m``, ``rv32imc_zbb``) is, if it is built."""
+    places = (folder / f"bitwren_native_{made_for}.mpy" for folder in (_PACKAGE_DATA / "native", cache_folder() / "native"))
+    return next((path for path in places if path.is_file()), None)
 
 
 def firmware_files(arch: str) -> dict[str, bytes]:

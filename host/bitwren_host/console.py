@@ -8,14 +8,20 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from bitwren.errors import BitwrenError
+from bitwren.queries import check_effort
 
 from . import show
 from .targets import Target
 
-HELP = "type a question; :k N sets how many answers, :info tells what answers, :quit or Ctrl-D leaves"
+HELP = (
+    "type a question; :k N sets how many answers, :effort N the percent of a residual table to read, "
+    ":info tells what answers, :quit or Ctrl-D leaves"
+)
+
+ALWAYS_EXACT = "effort changes nothing here: this table is searched exactly anyway"
 
 
-def answer_lines(target: Target, lines: Iterable[bytes], k: int, out: TextIO) -> None:
+def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int, out: TextIO) -> None:
     """Answer each line of a pipe with one JSON object on one line (docs/protocol.md)."""
     for raw in lines:
         try:
@@ -23,11 +29,11 @@ def answer_lines(target: Target, lines: Iterable[bytes], k: int, out: TextIO) ->
         except UnicodeDecodeError:
             reply = {"query": raw.decode("utf-8", "replace").rstrip("\r\n"), "error": "the query is not UTF-8"}
         else:
-            reply = target.answer(query, k)
+            reply = target.answer(query, k, effort)
         print(json.dumps(reply, ensure_ascii=False), file=out, flush=True)
 
 
-def converse(target: Target, k: int) -> None:
+def converse(target: Target, k: int, effort: int) -> None:
     """Ask a person for questions until they leave."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives input() history and editing)
@@ -47,10 +53,15 @@ def converse(target: Target, k: int) -> None:
             show.out.print_json(json.dumps(info))
         elif line.startswith(":k"):
             k = _parse_k(line, k)
+        elif line.startswith(":effort"):
+            effort = _parse_effort(line, effort)
         elif line.startswith(":"):
             show.out.print(HELP)
         elif line:
-            show.out.print(show.answer(target.answer(line, k), bits))
+            reply = target.answer(line, k, effort)
+            show.out.print(show.answer(reply, bits))
+            if reply.get("exact"):
+                show.out.print(ALWAYS_EXACT, style="dim")
 
 
 def _parse_k(line: str, k: int) -> int:
@@ -61,4 +72,14 @@ def _parse_k(line: str, k: int) -> int:
     except (ValueError, BitwrenError):
         show.out.print(f":k takes a number from 1, as in ':k 5'; it is {k}")
         return k
+    return wanted
+
+
+def _parse_effort(line: str, effort: int) -> int:
+    try:
+        wanted = int(line[len(":effort") :])
+        check_effort(wanted)
+    except (ValueError, BitwrenError):
+        show.out.print(f":effort takes a number from 1 to 100, as in ':effort 10'; it is {effort}")
+        return effort
     return wanted

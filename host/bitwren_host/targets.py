@@ -26,8 +26,8 @@ ANSWER_SECONDS = 60.0
 class Target(Protocol):
     """Something that answers queries as docs/protocol.md says."""
 
-    def answer(self, query: str, k: int) -> dict[str, Any]:
-        """One answer object: hits and confidence, or an error."""
+    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
+        """One answer object: hits and confidence, or an error. ``effort``: percent of a residual table's codes to read."""
 
     def info(self) -> dict[str, Any]:
         """What answers: documents, bits, how files are read, which code runs."""
@@ -39,14 +39,15 @@ class HostTarget:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def answer(self, query: str, k: int) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
         """Search with the reference."""
-        return self._bundle.answer(query, k)
+        return self._bundle.answer(query, k, effort)
 
     def info(self) -> dict[str, Any]:
         """The bundle as the reference sees it."""
         table = self._bundle.table
-        return {"documents": len(table.codes), "bits": table.bits, "native": "reference (Python)"}
+        documents = int(table.live.sum())
+        return {"documents": documents, "bits": table.bits, "layout": table.layout, "native": "reference (Python)"}
 
 
 class LineTarget:
@@ -56,9 +57,9 @@ class LineTarget:
         self._line = line
         self._seconds = seconds
 
-    def answer(self, query: str, k: int) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
         """Send one JSON line and read one."""
-        return self._ask({"query": query, "k": k})
+        return self._ask({"query": query, "k": k} | ({} if effort == 100 else {"effort": effort}))
 
     def info(self) -> dict[str, Any]:
         """The board's own description of itself."""

@@ -18,7 +18,7 @@ from .corpus import Document
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
 from .hamming import Codes, distances
-from .queries import check_k, check_query, check_words
+from .queries import check_effort, check_k, check_query, check_words
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
 IMPOSTORS = 0.5
@@ -46,24 +46,27 @@ class Bundle:
                 "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
             )
 
-    def search(self, query: str, k: int) -> list[tables.Hit]:
+    def search(self, query: str, k: int, effort: int = 100) -> list[tables.Hit]:
         """The k nearest documents, by (distance, slot).
 
-        :raises QueryError: when the query or k cannot be used.
+        :param effort: percent of a residual table's codes that a chip reads; below 100 documents may be missing.
+        :raises QueryError: when the query, k or the effort cannot be used.
         """
         check_query(query)
         check_k(k, int(self.table.live.sum()))
+        check_effort(effort)
         check_words(self.encoder, query)
-        return self.table.search(self.encoder.encode([query])[0], k)
+        return self.table.search(self.encoder.encode([query])[0], k, effort)
 
-    def answer(self, query: str, k: int) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
-            hits = self.search(query, k)
+            hits = self.search(query, k, effort)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
         found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
-        return {"query": query, "hits": found, "confident": self.table.confident(hits)}
+        exact = {"exact": self.table.always_exact} if effort < 100 else {}
+        return {"query": query, "hits": found, "confident": self.table.confident(hits)} | exact
 
     @classmethod
     def read(cls, directory: Path) -> Bundle:
@@ -88,17 +91,12 @@ def build(
     """Make a bundle in memory.
 
     :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
-    :param layout: flat, residual (which changes the documents' order), or auto: residual from :data:`RESIDUAL_FROM` on.
+    :param layout: flat, residual (which changes the documents' order), rows, or auto: residual from :data:`RESIDUAL_FROM` on,
+        else flat.
     :raises BitwrenError: when a document has no word that the encoder knows, with its id.
     """
     encoder = lower.lower(folder, bits)
-    vectors = []
-    for index, document in enumerate(documents):
-        if not encoder.tokens(document.text):
-            raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
-        vectors.append(encoder.vector(document.text))
-        progress("encode", index + 1, len(documents))
-    codes = encoder.encode_vectors(np.stack(vectors))
+    codes = encode(encoder, documents, progress)
     threshold = _calibrate(codes, documents, progress)
     if layout == "auto":
         layout = "residual" if len(documents) >= RESIDUAL_FROM else "flat"
@@ -109,6 +107,20 @@ def build(
     notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)
     return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes, layout))
+
+
+def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Codes:
+    """Codes of documents, uint32 [N, bits / 32].
+
+    :raises BitwrenError: when a document has no word that the encoder knows, with its id.
+    """
+    vectors = []
+    for index, document in enumerate(documents):
+        if not encoder.tokens(document.text):
+            raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
+        vectors.append(encoder.vector(document.text))
+        progress("encode", index + 1, len(documents))
+    return encoder.encode_vectors(np.stack(vectors))
 
 
 def write(bundle: Bundle, directory: Path) -> int:
@@ -151,8 +163,9 @@ def describe(path: Path) -> dict[str, Any]:
         found = tables.read(data, str(path))
         fields: dict[str, Any] = {
             "kind": "table",
-            "documents": len(found.codes),
-            "live": int(found.live.sum()),
+            "documents": int(found.live.sum()),
+            "deleted": int((~found.live).sum()),
+            "staged": found.staged,
             "bits": found.bits,
             "layout": found.layout + (f", blocks of {found.lanes}" if found.layout == "residual" else ""),
             "threshold": found.threshold,

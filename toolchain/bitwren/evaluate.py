@@ -12,6 +12,7 @@ from .bundle import Bundle, Progress
 from .corpus import Question
 from .errors import CorpusError
 from .hamming import Codes, search
+from .queries import check_k
 
 DEPTH = 10
 
@@ -58,9 +59,12 @@ def evaluate(
     """Search for every question with the reference and compare with what it should find.
 
     :raises CorpusError: when a question names an id or label that the table does not hold.
+    :raises QueryError: when all of its documents are deleted.
     """
     records = bundle.table.records
-    _check_names(questions, {record.id for record in records}, {record.label for record in records})
+    live = [record for record, exists in zip(records, bundle.table.live, strict=True) if exists]
+    check_k(1, len(live))
+    _check_names(questions, {record.id for record in live}, {record.label for record in live})
     codes = bundle.encoder.encode([question.query for question in questions])
     ranks: list[int] = []
     right: list[bool] = []

@@ -30,11 +30,22 @@ def check_words(encoder: Encoder, text: str) -> None:
         raise QueryError("the query has no words, only punctuation: type a few words")
 
 
+def check_effort(effort: int) -> None:
+    """Refuse a share of the table to read that is none.
+
+    :raises QueryError: when it is not 1 to 100 percent.
+    """
+    if not 1 <= effort <= 100:
+        raise QueryError("effort must be a whole number from 1 to 100, percent of the table to read")
+
+
 def check_k(k: int, documents: int) -> None:
     """Refuse a number of results that the table cannot give.
 
-    :raises QueryError: when k is below 1 or above the number of documents.
+    :raises QueryError: when k is below 1 or above the number of documents, or there are none.
     """
+    if not documents:
+        raise QueryError("the table holds no documents, all of them are deleted: append some, or build it again")
     if k < 1:
         raise QueryError("k must be at least 1")
     if k > documents:

@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 
 from . import container, residual
 from .errors import FormatError
-from .hamming import WIDTHS, Codes, search
+from .hamming import WIDTHS, Codes, distances, search
+from .residual_scan import Scan
 from .slicing import LANES, live_words, slice_codes, unslice_codes
 
 MAGIC = "BWT1"
 NO_THRESHOLD = 0xFFFFFFFF
 MAX_SLOTS = (1 << 22) - 1
-LAYOUTS = ("flat", "residual")
+LAYOUTS = ("flat", "residual", "rows")
+MAX_STAGED = 0xFFFF
 _TEXT_FLAG = 1
-_FIELDS = struct.Struct("<IHBBIBB2x16s")
+_FIELDS = struct.Struct("<IHBBIBBH16s")
 _RECORD = struct.Struct("<HH")
 
 
@@ -54,6 +57,7 @@ class Table:
     :ivar identity: of the encoder that made the codes, 16 bytes.
     :ivar layout: of the codes in the file, one of :data:`LAYOUTS`; residual pays where like documents lie together
         (:mod:`bitwren.ordering`). :ivar lanes: documents of a residual block, 32 or 64.
+    :ivar staged: how many documents at the end are staged: their codes lie row by row behind those of the layout.
     """
 
     codes: Codes
@@ -64,19 +68,37 @@ class Table:
     notes: dict[str, Any] = field(default_factory=dict)
     layout: str = "flat"
     lanes: int = residual.LANES
+    staged: int = 0
 
     @property
     def bits(self) -> int:
         """Bits of a code."""
         return int(self.codes.shape[1]) * 32
 
-    def search(self, code: Codes, k: int) -> list[Hit]:
-        """The k nearest live documents to a code [bits / 32], by (distance, slot)."""
-        slots, found = search(code, self.codes, k, self.live)
-        return [
-            Hit(int(distance), int(slot), self.records[slot].id, self.records[slot].answer)
-            for slot, distance in zip(slots, found, strict=True)
-        ]
+    @property
+    def always_exact(self) -> bool:
+        """Whether an effort below 100 changes nothing: only the residual layout can leave documents out."""
+        return self.layout != "residual"
+
+    def search(self, code: Codes, k: int, effort: int = 100) -> list[Hit]:
+        """The k nearest live documents to a code [bits / 32], by (distance, slot).
+
+        :param effort: percent of a residual table's codes that a chip reads, 1 to 100; below 100 documents may be missing.
+        """
+        if effort < 100 and not self.always_exact:
+            first = len(self.codes) - self.staged
+            rows = distances(code, self.codes[first:]).tolist()  # all of them, always
+            staged = [(far, slot) for slot, far in enumerate(rows, first) if self.live[slot]]
+            pairs = sorted(self._scan.search(code, k, effort).hits + staged)[:k]
+        else:
+            slots, found = search(code, self.codes, k, self.live)
+            pairs = list(zip(found.tolist(), slots.tolist(), strict=True))
+        return [Hit(distance, slot, self.records[slot].id, self.records[slot].answer) for distance, slot in pairs]
+
+    @cached_property
+    def _scan(self) -> Scan:
+        first = len(self.codes) - self.staged
+        return Scan(residual.encode(self.codes[:first], self.lanes), self.live[:first])
 
     def confident(self, hits: Sequence[Hit]) -> bool:
         """Whether the nearest of the hits is near enough; true where no threshold is calibrated."""
@@ -88,22 +110,27 @@ def write(table: Table) -> bytes:
 
     :raises FormatError: when the table is empty, too large or of a width that no chip searches.
     """
-    count = len(table.codes)
-    if not 1 <= count <= MAX_SLOTS or table.bits not in WIDTHS:
+    slots, count = len(table.codes), len(table.codes) - table.staged
+    if not 1 <= count <= slots <= MAX_SLOTS or table.bits not in WIDTHS:
         raise FormatError(f"a table holds 1 to {MAX_SLOTS} codes of {WIDTHS} bits, not {count} of {table.bits}")
+    if table.staged > MAX_STAGED:
+        raise FormatError(f"{table.staged} documents are appended; at most {MAX_STAGED} are possible: build the table again")
     with_text = all(record.text is not None for record in table.records)
     documents = [_pack_record(record) for record in table.records]
     offsets = np.cumsum([0, *map(len, documents)]).astype("<u4")
     threshold = NO_THRESHOLD if table.threshold is None else table.threshold
     layout = LAYOUTS.index(table.layout)
     lanes = weight_planes = 0
-    if table.layout == "flat":
-        blocks = {"CODE": slice_codes(table.codes).astype("<u4").tobytes()}
-    else:
-        made = residual.encode(table.codes, table.lanes)
+    codes, staged = np.split(table.codes.astype("<u4"), [count])
+    if table.layout == "residual":
+        made = residual.encode(codes, table.lanes)
         lanes, weight_planes, blocks = made.lanes, made.weight_planes, residual.pack(made)
+    else:
+        blocks = {"CODE": (slice_codes(codes) if table.layout == "flat" else codes).astype("<u4").tobytes()}
+    if table.staged:
+        blocks["STAG"] = staged.tobytes()
     flags = _TEXT_FLAG * with_text
-    fields = _FIELDS.pack(count, table.bits, layout, flags, threshold, lanes, weight_planes, table.identity)
+    fields = _FIELDS.pack(count, table.bits, layout, flags, threshold, lanes, weight_planes, table.staged, table.identity)
     sections = blocks | {
         "LIVE": live_words(table.live).astype("<u4").tobytes(),
         "OFFS": offsets.tobytes(),
@@ -120,32 +147,48 @@ def read(data: bytes, name: str = "the table") -> Table:
     :raises FormatError: when it is damaged, of another version, or its fields contradict each other.
     """
     file = container.unpack(data, MAGIC, name)
-    count, bits, layout, flags, threshold, lanes, weight_planes, identity = _FIELDS.unpack_from(file.fields)
+    count, bits, layout, flags, threshold, lanes, weight_planes, staged, identity = _FIELDS.unpack_from(file.fields)
     if layout >= len(LAYOUTS):
         raise FormatError(f"{name} has layout {layout}, which this bitwren does not know: update it")
-    words = -(-count // LANES)
-    code, live, offs, documents = (container.section(file, tag, name) for tag in ("CODE", "LIVE", "OFFS", "DOCS"))
-    fits = 1 <= count <= MAX_SLOTS and bits in WIDTHS
-    if not fits or len(live) != words * 4 or len(offs) != 4 * (count + 1):
+    slots = count + staged
+    live, offs, documents = (container.section(file, tag, name) for tag in ("LIVE", "OFFS", "DOCS"))
+    fits = 1 <= count <= slots <= MAX_SLOTS and bits in WIDTHS
+    if not fits or len(live) != -(-slots // LANES) * 4 or len(offs) != 4 * (slots + 1):
         raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
-    if LAYOUTS[layout] == "flat":
-        if len(code) != words * bits * 4:
-            raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
-        codes = unslice_codes(np.frombuffer(code, "<u4").reshape(words, bits), count)
-    else:
-        pivots = container.section(file, "PIVT", name)
-        codes = residual.decode(residual.unpack(pivots, code, count, bits, lanes, weight_planes, name), count)
-    alive = np.unpackbits(np.frombuffer(live, np.uint8), bitorder="little")[:count].astype(bool)
+    codes = _read_codes(file, name, count, bits, LAYOUTS[layout], lanes, weight_planes)
+    if staged:
+        codes = np.concatenate([codes, _rows(container.section(file, "STAG", name), staged, bits, name)])
+    alive = np.unpackbits(np.frombuffer(live, np.uint8), bitorder="little")[:slots].astype(bool)
     offsets = np.frombuffer(offs, "<u4").astype(np.int64)
     if offsets[0] or offsets[-1] != len(documents) or (np.diff(offsets) < _RECORD.size).any():
         raise FormatError(f"{name} is damaged: its answers' offsets are out of order")
-    labels = _unpack_labels(file.sections["LABL"], count, name) if "LABL" in file.sections else [""] * count
+    labels = _unpack_labels(file.sections["LABL"], slots, name) if "LABL" in file.sections else [""] * slots
     records = [
         _unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), label, name)
         for (start, end), label in zip(itertools.pairwise(offsets), labels, strict=True)
     ]
     calibrated = None if threshold == NO_THRESHOLD else threshold
-    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes or residual.LANES)
+    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes or residual.LANES, staged)
+
+
+def _read_codes(
+    file: container.Container, name: str, count: int, bits: int, layout: str, lanes: int, weight_planes: int
+) -> Codes:
+    """The codes of the first ``count`` slots, those that the layout holds."""
+    code = container.section(file, "CODE", name)
+    if layout == "residual":
+        pivots = container.section(file, "PIVT", name)
+        return residual.decode(residual.unpack(pivots, code, count, bits, lanes, weight_planes, name), count)
+    if layout == "rows":
+        return _rows(code, count, bits, name)
+    return unslice_codes(_rows(code, -(-count // LANES), LANES * bits, name), count)
+
+
+def _rows(data: bytes, count: int, bits: int, name: str) -> Codes:
+    """A section of ``count`` rows."""
+    if len(data) != count * bits // 8:
+        raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
+    return np.frombuffer(data, "<u4").reshape(count, bits // 32)
 
 
 def _pack_record(record: Record) -> bytes:

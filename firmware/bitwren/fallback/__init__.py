@@ -25,7 +25,7 @@ def core(name):
 class Core:
     """The functions of bitwren_native; docs there. Trouble with a file is a negative number, as there."""
 
-    ABI = 2
+    ABI = 3
     ENCODE_WORK, SEARCH_WORK = 4096, 4100  # of the native core: the work memory is taken and left alone
     MAX_TEXT = MAX_TEXT
     MIN_WINDOW = source.MIN_WINDOW
@@ -79,17 +79,24 @@ class Core:
         except Bad as error:
             return error.args[0]
 
-    def search(self, given, code, k, hits, work, effort=100):
-        """Number of hits, pairs (distance, slot) of 32 bits each, or an error."""
+    def search(self, given, code, k, hits, work, effort=100, live=None, rows=None):
+        """Number of hits, pairs (distance, slot) of 32 bits each, or an error. Exact whatever the effort."""
         opened = open_source(given, self._checked)
         if natural(k) == 0:
             raise ValueError("k must be at least 1")
         demand(hits, 8 * k, 4)
         demand(work, self.SEARCH_WORK, 4)
+        added = None if rows is None else open_source(rows)
+        if live is not None:
+            demand(live, 0, 4)
         try:
             table = check.Table(opened)
-            demand(code, table.bits // 8, 4)
-            return search.search(opened, table, code, k, hits, self._loops)
+            row = table.bits // 8
+            demand(code, row, 4)
+            slots = table.slots + (added.size // row if added else 0)
+            if natural(effort) == 0 or (live is not None and not _holds(live, (slots + 31) // 32 * 4)):
+                return source.ARGUMENT
+            return search.search(opened, table, bytearray(code)[:row], k, hits, self._loops, live, added, slots)
         except Bad as error:
             return error.args[0]
 
@@ -123,6 +130,14 @@ class Core:
             return check.crc32(opened, natural(offset), natural(length))
         except Bad as error:
             return error.args[0]
+
+
+def _holds(buffer, size):
+    try:
+        demand(buffer, size)
+    except ValueError:
+        return False
+    return True
 
 
 def _bytes(text):

@@ -10,6 +10,8 @@ FOLD_AT = 320
 _VERSION, _MAX_SECTIONS = 1, 16
 _CRC_AT, _ENTRIES_AT, _FIELDS_AT = 12, 32, 288
 _WIDTHS = (64, 128, 256, 512)
+_MAX_SLOTS = 0x3FFFFF
+RESIDUAL, ROWS = 1, 2  # layouts; 0 is flat
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
 
 
@@ -40,25 +42,44 @@ class Encoder:
 
 
 class Table:
-    """The fields of a table file, in their ranges; layout 0 is the only one that is known here."""
+    """The fields of a table file, in their ranges."""
 
     def __init__(self, source):
-        count = _open_page(source, b"BWT1")
-        self.count, self.bits, layout = unpack_from("<IHB", source.need(_FIELDS_AT, 32), source.at)
-        if not 1 <= self.count <= 0x3FFFFF or self.bits not in _WIDTHS or layout:
+        number = _open_page(source, b"BWT1")
+        fields = unpack_from("<IHBBIBBH", source.need(_FIELDS_AT, 32), source.at)
+        self.count, self.bits, self.layout, _, _, self.lanes, planes, staged = fields
+        self.slots = self.count + staged
+        if self.count < 1 or self.slots > _MAX_SLOTS or self.bits not in _WIDTHS or self.layout > ROWS:
             raise Bad(FORMAT)
-        self.codes, codes_size = _find_section(source, count, b"CODE")
-        self.live, live_size = _find_section(source, count, b"LIVE")
-        self.offsets, offsets_size = _find_section(source, count, b"OFFS")
-        self.documents, self.documents_size = _find_section(source, count, b"DOCS")
-        self.blocks = (self.count + LANES - 1) // LANES
-        agree = codes_size == 4 * self.bits * self.blocks and live_size == 4 * self.blocks
-        if not agree or offsets_size != 4 * (self.count + 1):
+        self.codes, codes_size = _find_section(source, number, b"CODE")
+        self.live, live_size = _find_section(source, number, b"LIVE")
+        self.offsets, offsets_size = _find_section(source, number, b"OFFS")
+        self.documents, self.documents_size = _find_section(source, number, b"DOCS")
+        row = self.bits // 8
+        agree = live_size == (self.slots + LANES - 1) // LANES * 4 and offsets_size == 4 * (self.slots + 1)
+        if agree and staged:
+            self.staged, size = _find_section(source, number, b"STAG")
+            agree = size == staged * row
+        if not agree:
+            raise Bad(FORMAT)
+        if self.layout == RESIDUAL:
+            lanes = self.lanes
+            if (lanes != 32 and lanes != 64) or 1 << planes > 2 * self.bits:
+                raise Bad(FORMAT)
+            blocks = (self.count + lanes - 1) // lanes
+            self.pivots, size = _find_section(source, number, b"PIVT")
+            self.before = row + planes * lanes // 8  # bytes of a block in front of its residual planes
+            agree = size == blocks * (row + 4) and codes_size == blocks * (self.before + lanes * row)
+        else:
+            lanes = self.lanes = 1 if self.layout == ROWS else LANES
+            self.before = 0
+            agree = codes_size == (self.count + lanes - 1) // lanes * lanes * row
+        if not agree:
             raise Bad(FORMAT)
 
     def record(self, source, slot):
         """Where a slot's record lies in the file: offset and length."""
-        if slot >= self.count:
+        if slot >= self.slots:
             raise Bad(ARGUMENT)
         begin, end = unpack_from("<II", source.need(self.offsets + 4 * slot, 8), source.at)
         if end - begin < 4 or end > self.documents_size:

@@ -75,18 +75,26 @@ def signs(sums):
     return octets
 
 
-def prepare(code, bits):
+def prepare(code, lanes):
     """A code as near() takes it: its bytes."""
     return code
 
 
+def near(view, at, code, bits, lanes, live, limit, out):
+    """Lanes of a block that are live and nearer than `limit`, as pairs (distance, lane) in `out`; returns how many."""
+    found = 0
+    for lane in range(0, lanes, 32):
+        found = _near(at + lane // 8, lanes // 8, view, code, bits, live >> lane & 0xFFFFFFFF, limit, out, found, lane)
+    return found
+
+
 @micropython.viper
-def near(view, at: int, code, bits: int, live: int, limit: int, out) -> int:
-    """Lanes of a block that are live and nearer than `limit`, as pairs (distance, lane) in `out`; returns how many.
+def _near(at: int, step: int, view, code, bits: int, live: int, limit: int, out, found: int, first: int) -> int:
+    """32 lanes, the first of which has the number `first`, of planes that are `step` bytes apart; `found` pairs are there.
 
     Four planes are added at a time (Harley and Seal); what carries out of two bits goes on through the counters.
     """
-    planes = ptr32(int(ptr8(view)) + at)  # noqa: F821
+    at += int(ptr8(view))  # noqa: F821
     query = ptr8(code)  # noqa: F821
     counters = bytearray(40)
     upper = ptr32(counters)  # noqa: F821
@@ -95,13 +103,17 @@ def near(view, at: int, code, bits: int, live: int, limit: int, out) -> int:
     bit = 0
     while bit < bits:
         four = query[bit >> 3] >> (bit & 4)
-        a = planes[bit] ^ (0 - (four & 1))
-        b = planes[bit + 1] ^ (0 - (four >> 1 & 1))
+        a = ptr32(at)[0] ^ (0 - (four & 1))  # noqa: F821
+        at += step
+        b = ptr32(at)[0] ^ (0 - (four >> 1 & 1))  # noqa: F821
+        at += step
         both = ones ^ a
         two = (ones & a) | (both & b)
         ones = both ^ b
-        a = planes[bit + 2] ^ (0 - (four >> 2 & 1))
-        b = planes[bit + 3] ^ (0 - (four >> 3 & 1))
+        a = ptr32(at)[0] ^ (0 - (four >> 2 & 1))  # noqa: F821
+        at += step
+        b = ptr32(at)[0] ^ (0 - (four >> 3 & 1))  # noqa: F821
+        at += step
         both = ones ^ a
         b2 = (ones & a) | (both & b)
         ones = both ^ b
@@ -118,7 +130,6 @@ def near(view, at: int, code, bits: int, live: int, limit: int, out) -> int:
     upper[0] = ones
     upper[1] = twos
     to = ptr16(out)  # noqa: F821
-    found = 0
     lane = 0
     while lane < 32:
         if live >> lane & 1:
@@ -129,7 +140,35 @@ def near(view, at: int, code, bits: int, live: int, limit: int, out) -> int:
                 place += 1
             if distance < limit:
                 to[2 * found] = distance
-                to[2 * found + 1] = lane
+                to[2 * found + 1] = first + lane
                 found += 1
         lane += 1
+    return found
+
+
+@micropython.viper
+def near_rows(view, at: int, code, size: int, live: int, limit: int, out) -> int:
+    """Rows of `size` bytes that are live and nearer than `limit`, as near() gives them. In fields of ever more bits."""
+    rows = ptr16(int(ptr8(view)) + at)  # noqa: F821
+    query = ptr16(code)  # noqa: F821
+    to = ptr16(out)  # noqa: F821
+    found = 0
+    row = 0
+    place = 0
+    size >>= 1
+    while row < 32:
+        if live >> row & 1:
+            distance = 0
+            for index in range(size):
+                x = rows[place + index] ^ query[index]
+                x -= x >> 1 & 0x5555
+                x = (x & 0x3333) + (x >> 2 & 0x3333)
+                x = (x + (x >> 4)) & 0x0F0F
+                distance += (x + (x >> 8)) & 0x1F
+            if distance < limit:
+                to[2 * found] = distance
+                to[2 * found + 1] = row
+                found += 1
+        place += size
+        row += 1
     return found

@@ -1,7 +1,5 @@
 """The hot loops in plain Python, for firmware that compiles no native code. fast.py has the same functions."""
 
-from struct import unpack_from
-
 NAME = "python"
 
 
@@ -57,24 +55,26 @@ def signs(sums):
     return octets
 
 
-def prepare(code, bits):
-    """A code as near() takes it: 32 times each of its bits, in one integer."""
-    planes = bytearray(4 * bits)
-    for bit in range(bits):
-        if unpack_from("B", code, bit >> 3)[0] >> (bit & 7) & 1:
-            planes[4 * bit : 4 * bit + 4] = b"\xff\xff\xff\xff"
-    return int.from_bytes(planes, "little")
+def prepare(code, lanes):
+    """A code as near() takes it: as many times each of its bits, in one integer."""
+    none, all_ones = bytes(lanes // 8), b"\xff" * (lanes // 8)
+    nibbles = [b"".join(all_ones if nibble >> bit & 1 else none for bit in range(4)) for nibble in range(16)]
+    planes = []
+    for octet in memoryview(code):
+        planes.append(nibbles[octet & 15])
+        planes.append(nibbles[octet >> 4])
+    return int.from_bytes(b"".join(planes), "little")
 
 
-def near(view, at, query, bits, live, limit, out):
+def near(view, at, query, bits, lanes, live, limit, out):
     """Lanes of a block that are live and nearer than `limit`, as pairs (distance, lane) in `out`; returns how many.
 
-    A block is one long integer, and adding up its planes is a tree: the upper half of the planes onto the lower, 32 lanes
+    A block is one long integer, and adding up its planes is a tree: the upper half of the planes onto the lower, all lanes
     and many planes a step. So the work is done by MicroPython's long arithmetic and not by bytecode.
     """
-    digits = [int.from_bytes(view[at : at + 4 * bits], "little") ^ query]
-    width = 32 * bits
-    while width > 32:
+    digits = [int.from_bytes(view[at : at + lanes // 8 * bits], "little") ^ query]
+    width = lanes * bits
+    while width > lanes:
         width >>= 1
         mask = (1 << width) - 1
         carry = 0
@@ -102,4 +102,21 @@ def near(view, at, query, bits, live, limit, out):
             found += 1
         nearer >>= 1
         lane += 1
+    return found
+
+
+def near_rows(view, at, code, size, live, limit, out):
+    """Rows of `size` bytes that are live and nearer than `limit`, as near() gives them."""
+    code = int.from_bytes(code, "little")
+    found = row = 0
+    while live:
+        if live & 1:
+            distance = bin(int.from_bytes(view[at : at + size], "little") ^ code).count("1")
+            if distance < limit:
+                out[2 * found] = distance
+                out[2 * found + 1] = row
+                found += 1
+        live >>= 1
+        row += 1
+        at += size
     return found

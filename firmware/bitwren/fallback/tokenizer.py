@@ -39,7 +39,7 @@ class Tokens:
         ):
             raise Bad(FORMAT)
         self._length = self._position = self._list = 0
-        self._id = self._bucket_size = 0
+        self._id = 0
         self._same = self._match = self._match_length = 0  # of the bucket walked last
 
     def step(self):
@@ -67,7 +67,7 @@ class Tokens:
             self._walk(first_bucket + bucket, position, left)
             if self._match_length:
                 index = bucket * _BUCKET + self._match
-                if index >= count:
+                if self._match >= _BUCKET or index >= count:
                     raise Bad(FORMAT)
                 self._id = first_id + index
                 return self._match_length
@@ -85,21 +85,14 @@ class Tokens:
                 low = middle + 1
         return low - 1
 
-    def _locate(self, bucket):
-        """Where a bucket lies in the file."""
-        source = self._source
-        begin, end = unpack_from("<HH", source.need(self._offsets + 2 * bucket, 4), source.at)
-        size = self._bucket_size = end - begin
-        if size < 2 or end > self._pool_size or size > _MAX_BUCKET:
-            raise Bad(FORMAT)
-        return self._pool + begin
-
     def _begins_after(self, bucket, position, left):
         """Whether a bucket's first piece is greater than the text."""
         source, word = self._source, self._words.word
-        offset = self._locate(bucket)
-        wanted = min(self._bucket_size, 1 + MAX_PIECE)
-        view = source.need(offset, wanted, self._bucket_size)
+        begin = unpack_from("<H", source.need(self._offsets + 2 * bucket, 2), source.at)[0]
+        if begin >= self._pool_size:
+            raise Bad(FORMAT)
+        wanted = min(self._pool_size - begin, 1 + MAX_PIECE)
+        view = source.need(self._pool + begin, wanted)
         at = source.at
         size = view[at] + 1  # a first piece shares nothing, so this byte is its length - 1
         if size >= wanted:
@@ -117,16 +110,19 @@ class Tokens:
         from the text where that one did and is skipped; one that shares less is greater than the text.
         """
         source, word = self._source, self._words.word
-        offset = self._locate(bucket)
-        view = source.need(offset, self._bucket_size, self._bucket_size)
+        begin, end = unpack_from("<HH", source.need(self._offsets + 2 * bucket, 4), source.at)
+        size = end - begin
+        if not 0 <= size <= _MAX_BUCKET or end > self._pool_size:
+            raise Bad(FORMAT)
+        view = source.need(self._pool + begin, size)
         at = source.at
-        end = at + self._bucket_size
+        end = at + size
         same = index = 0
         self._match = self._match_length = 0
         while at < end:
             shared, suffix = view[at] >> 4, (view[at] & 15) + 1
             at += 1
-            if at + suffix > end or index == _BUCKET:
+            if at + suffix > end:
                 raise Bad(FORMAT)
             if shared < same:
                 break

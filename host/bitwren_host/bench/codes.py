@@ -1,19 +1,23 @@
-"""The codes and queries that are searched: random ones, and those of real sentences."""
+"""The codes and queries that are searched: random ones, and those of real sentences, in the order that each layout has them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from bitwren import ordering, residual
 from bitwren.corpus import read_corpus, read_questions
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import CorpusError
 from bitwren.hamming import Codes
 from bitwren.lower import lower
+
+from ..board_files import cache_folder
+from .sentences import encoded
 
 SEED = 20240607
 
@@ -22,12 +26,18 @@ SEED = 20240607
 class Workload:
     """Codes to search among and queries to search for.
 
-    :ivar name: ``random``, ``sample`` or ``clinc150``.
+    :ivar name: ``random``, ``sample``, ``clinc150``, ``sentences-in`` or ``sentences-out``.
     """
 
     name: str
     codes: Codes
     queries: Codes
+
+    def laid_out(self, layout: str) -> Workload:
+        """The same with like codes side by side for a residual table, as ``bitwren build`` puts them."""
+        if layout == "flat":
+            return self
+        return replace(self, codes=self.codes[ordering.order(self.codes, residual.LANES)])
 
 
 def random_codes(count: int, bits: int, queries: int) -> Workload:
@@ -74,3 +84,28 @@ def clinc150_sentences(folder: Path, queries: int) -> Sentences:
             data = json.loads(path.read_text("utf-8"))
             return Sentences("clinc150", [row[0] for row in data["train"]], [row[0] for row in data["test"]], queries)
     raise CorpusError(f"{folder} has no data_full.json: give a folder with CLINC150")
+
+
+class SentenceSets:
+    """65,536 sentences of public sets; asked are held-out sentences of the same sets, and questions from elsewhere."""
+
+    def __init__(self, folder: Path, queries: int) -> None:
+        """Encode them, or take what an earlier run kept.
+
+        :param folder: with the folders sgd, wikisql, wiki-split and clinc150 (their origins are in models/base/recipe.toml).
+        """
+        encoder = EncoderFolder.find("base")
+        bits = int(encoder.settings["bits"])
+        kept = cache_folder() / "bench" / f"sentences-{lower(encoder, bits).identity.hex()}.npz"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._found = encoded(folder, bits, cache=kept)
+        except OSError as error:
+            raise CorpusError(f"{error.filename} cannot be read: {error.strerror}; give a folder with these sets") from error
+        self._queries = queries
+
+    def workloads(self, bits: int, count: int) -> Iterator[Workload]:
+        """At most ``count`` documents, asked from inside and from outside."""
+        words = bits // 32  # a narrower code is the beginning of a wider one
+        for name, queries in (("sentences-in", self._found.inside), ("sentences-out", self._found.outside)):
+            yield Workload(name, self._found.documents[:count, :words], queries[: self._queries, :words])

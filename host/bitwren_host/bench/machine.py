@@ -13,6 +13,7 @@ from bitwren.errors import BitwrenError
 STACK_TOP, STACK_SIZE = 0x20100000, 0x8000
 _RETURN = 0x7000  # where functions return to; nothing is there
 _HEAP, _HEAP_SIZE = 0x30000000, 1 << 24
+_WATCHED = 0x50000000
 _FILL = 0xA5
 
 
@@ -23,7 +24,7 @@ class Run:
     :ivar result: what the function returned, signed.
     :ivar instructions: executed, calls included.
     :ivar stack: bytes of stack written to.
-    :ivar reads: distinct words read of the range that was watched.
+    :ivar reads: distinct words read of what was placed to be watched.
     """
 
     result: int
@@ -57,6 +58,7 @@ class Machine:
         self._lengths: dict[tuple[int, int], int] = {}
         self._counts: dict[tuple[int, int], int] = {}
         self._read: set[int] = set()
+        self._watched = 0  # bytes of memory mapped there
         self._cpu.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
 
     def place(self, data: bytes) -> int:
@@ -76,19 +78,35 @@ class Machine:
         pieces = self.place(struct.pack(f"<{len(extents)}I", *extents)) if extents else 0
         return self.place(struct.pack("<8I", data, size, query, number, out, work, pieces, len(extents) // 2))
 
+    def place_watched(self, data: bytes, start: int, length: int) -> int:
+        """Place bytes to be read only, and note which words of ``[start, start + length)`` are. Returns the address.
+
+        A device's memory, since a hook on reads makes Unicorn 2.1 lose the condition flags in a Cortex-M4's IT blocks.
+        """
+        self.clear()
+        self._watched = (len(data) + 4095) & ~4095
+
+        def read(_cpu: Any, offset: int, size: int, _data: Any) -> int:
+            if start <= offset < start + length:
+                self._read.add(offset >> 2)
+            return int.from_bytes(data[offset : offset + size], "little")
+
+        self._cpu.mmio_map(_WATCHED, self._watched, read, None, None, None)
+        return _WATCHED
+
     def clear(self) -> None:
         """Forget what was placed."""
         self._free = _HEAP
+        if self._watched:
+            self._cpu.mem_unmap(_WATCHED, self._watched)
+            self._watched = 0
 
     def read(self, address: int, length: int) -> bytes:
         """Bytes of memory."""
         return bytes(self._cpu.mem_read(address, length))
 
-    def call(self, name: str, *arguments: int, watch: tuple[int, int] | None = None) -> Run:
-        """Run a function of up to four words.
-
-        :param watch: address and length of a range whose reads are counted; slower.
-        """
+    def call(self, name: str, *arguments: int) -> Run:
+        """Run a function of up to four words."""
         unicorn, cpu = self._unicorn, self._cpu
         self._counts.clear()
         self._read.clear()
@@ -98,16 +116,10 @@ class Machine:
             cpu.reg_write(first + number, value)
         cpu.reg_write(link, _RETURN | int(self._arm))
         cpu.reg_write(stack, STACK_TOP)
-        hook = watch and cpu.hook_add(unicorn.UC_HOOK_MEM_READ, self._on_read, begin=watch[0], end=sum(watch) - 1)
-        if hook:
-            cpu.ctl_flush_tb()  # code that was translated before does not report its reads
         try:
             cpu.emu_start(self._symbols[name] | int(self._arm), _RETURN)
         except unicorn.UcError as error:
             raise BitwrenError(f"{name} stopped in the emulator: {error}") from error
-        finally:
-            if hook:
-                cpu.hook_del(hook)
         instructions = sum(count * self._length(*block) for block, count in self._counts.items())
         (result,) = struct.unpack("<i", struct.pack("<I", cpu.reg_read(first)))
         used = self.read(STACK_TOP - STACK_SIZE, STACK_SIZE).lstrip(bytes([_FILL]))
@@ -133,9 +145,6 @@ class Machine:
     def _on_block(self, _cpu: Any, address: int, size: int, _data: Any) -> None:
         block = address, size
         self._counts[block] = self._counts.get(block, 0) + 1
-
-    def _on_read(self, _cpu: Any, _access: int, address: int, _size: int, _value: int, _data: Any) -> None:
-        self._read.add(address >> 2)
 
     def _length(self, address: int, size: int) -> int:
         """Instructions of a straight piece of code: each is 2 or 4 bytes long, which its first half tells."""

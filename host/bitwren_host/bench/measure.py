@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bitwren import hamming, lower, table
+from bitwren import container, hamming, lower, table
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import BitwrenError
 from bitwren.table import Record, Table
@@ -17,6 +18,7 @@ from .machine import Machine
 
 ROW_KERNELS = ("naive", "bytes", "swar", "merged", "harley_seal")
 SEARCH_WORK, ENCODE_WORK = 4100, 4096
+_CODES = ("PIVT", "CODE")  # sections that a search reads codes from
 _NAIVE_MOST = 512  # codes of the bit-by-bit loop: an emulator does a few million of its steps a second
 _ONES = bytes(value.bit_count() for value in range(256))
 
@@ -25,11 +27,12 @@ _ONES = bytes(value.bit_count() for value in range(256))
 class Row:
     """One kernel on one workload.
 
-    :ivar kernel: ``core`` (bitwren's), or one of ROW_KERNELS.
-    :ivar layout: ``flat`` blocks or ``rows``.
+    :ivar kernel: ``core`` (bitwren's), one of ROW_KERNELS, or of :data:`.interpreters.ENGINES`.
+    :ivar layout: ``flat``, ``residual`` or ``rows``.
     :ivar codes: the workload's name.
     :ivar instructions_per_code: everything between call and return, by the number of codes; the mean of the queries.
-    :ivar bytes_touched_share: of the codes' bytes, those that are read.
+    :ivar bytes_touched_share: different bytes that are read, what the layout adds included, by the codes' own bytes, n bits / 8;
+        the mean of the queries.
     """
 
     arch: str
@@ -43,22 +46,22 @@ class Row:
     bytes_touched_share: float
 
 
-def core_row(machine: Machine, arch: str, workload: Workload, k: int) -> Row:
-    """bitwren's search of a flat table in memory."""
-    count, words = workload.codes.shape
-    data = _table(workload.codes)
-    machine.clear()
-    at = machine.place(data)
+def core_row(machine: Machine, arch: str, workload: Workload, k: int, layout: str = "flat") -> Row:
+    """bitwren's search of a table in memory, its codes in the order that the workload has."""
+    data = write_table(workload.codes, layout)
+    file = container.unpack(data, table.MAGIC, "the table")
+    ends = [(file.offsets[tag], file.offsets[tag] + len(file.sections[tag])) for tag in _CODES if tag in file.sections]
+    start, end = min(ends)[0], max(ends)[1]
+    at = machine.place_watched(data, start, end - start)
     hits, work = machine.place(bytes(8 * k)), machine.place(bytes(SEARCH_WORK))
-    start, length = (int.from_bytes(data[offset : offset + 4], "little") for offset in (36, 40))  # of section CODE
     instructions, touched = 0, 0
     for query in workload.queries:
         job = machine.job(at, len(data), machine.place(query.tobytes()), k, hits, work)
         run = machine.call("bench_search", job)
         _check(machine, f"core on {arch}", workload, query, k, run.result, hits)
         instructions += run.instructions
-        touched += machine.call("bench_search", job, watch=(at + start, length)).reads
-    return _row(arch, "core", "flat", workload, k, count, words, instructions, 4 * touched / length)
+        touched += 4 * run.reads
+    return make_row(arch, "core", layout, workload, k, instructions, touched)
 
 
 def rows_row(machine: Machine, arch: str, kernel: str, workload: Workload, k: int) -> Row:
@@ -74,7 +77,7 @@ def rows_row(machine: Machine, arch: str, kernel: str, workload: Workload, k: in
         run = machine.call(f"bench_{kernel}_{32 * words}", job)
         _check(machine, f"{kernel} on {arch}", workload, query, k, run.result, hits)
         instructions += run.instructions
-    return _row(arch, kernel, "rows", workload, k, count, words, instructions, len(workload.queries))
+    return make_row(arch, kernel, "rows", workload, k, instructions, workload.codes.nbytes * len(workload.queries))
 
 
 def query(machine: Machine, bits: int, text: str) -> dict[str, Any]:
@@ -99,29 +102,35 @@ def query(machine: Machine, bits: int, text: str) -> dict[str, Any]:
     }
 
 
-def search_stack(machine: Machine, workload: Workload, k: int) -> int:
+def search_stack(machine: Machine, workload: Workload, k: int, layout: str) -> int:
     """Bytes of stack that a search takes."""
-    data = _table(workload.codes)
+    data = write_table(workload.codes, layout)
     machine.clear()
     parts = [machine.place(part) for part in (data, workload.queries[0].tobytes(), bytes(8 * k), bytes(SEARCH_WORK))]
     return machine.call("bench_search", machine.job(parts[0], len(data), parts[1], k, parts[2], parts[3])).stack
 
 
-def _table(codes: hamming.Codes) -> bytes:
-    return table.write(Table(codes, [Record("", "")] * len(codes), np.ones(len(codes), bool), bytes(16)))
+def write_table(codes: hamming.Codes, layout: str) -> bytes:
+    """A table of nothing but codes."""
+    return table.write(Table(codes, [Record("", "")] * len(codes), np.ones(len(codes), bool), bytes(16), layout=layout))
+
+
+def is_right(workload: Workload, query: hamming.Codes, k: int, pairs: Sequence[Sequence[int]]) -> bool:
+    """Whether pairs (distance, slot) are what brute force finds. Instructions that lead to another answer are worth nothing."""
+    slots, distances = hamming.search(query, workload.codes, k, np.ones(len(workload.codes), bool))
+    right = [(int(distance), int(slot)) for distance, slot in zip(distances, slots, strict=True)]
+    return [(int(distance), int(slot)) for distance, slot in pairs] == right
 
 
 def _check(machine: Machine, what: str, workload: Workload, query: hamming.Codes, k: int, found: int, hits: int) -> None:
-    """A count of instructions that lead to another answer than brute force's is worth nothing."""
-    slots, distances = hamming.search(query, workload.codes, k, np.ones(len(workload.codes), bool))
     pairs = np.frombuffer(machine.read(hits, 8 * max(found, 0)), "<u4").reshape(-1, 2)
-    if found != len(slots) or not (np.array_equal(pairs[:, 0], distances) and np.array_equal(pairs[:, 1], slots)):
+    if not is_right(workload, query, k, pairs.tolist()):
         raise BitwrenError(f"{what} does not find what brute force finds: please report this")
 
 
-def _row(
-    arch: str, kernel: str, layout: str, workload: Workload, k: int, count: int, words: int, instructions: int, share: float
-) -> Row:
+def make_row(arch: str, kernel: str, layout: str, workload: Workload, k: int, instructions: int, touched: int) -> Row:
+    """A row from the sums over all queries."""
+    count, words = workload.codes.shape
     asked = len(workload.queries)
-    each = round(instructions / asked / count, 2)
-    return Row(arch, kernel, layout, 32 * words, count, k, workload.name, each, round(share / asked, 3))
+    each, share = instructions / asked / count, touched / asked / workload.codes.nbytes
+    return Row(arch, kernel, layout, 32 * words, count, k, workload.name, round(each, 2), round(share, 3))

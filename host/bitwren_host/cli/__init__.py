@@ -12,8 +12,9 @@ from bitwren.errors import BitwrenError
 from .ask import console, search
 from .bench import bench
 from .demo import demo
+from .doctor import doctor
 from .look import boards, inspect, ports
-from .make import build
+from .make import append, build, delete
 from .measure import evaluate, verify
 
 
@@ -23,7 +24,7 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, search, console, evaluate, verify, inspect, boards, ports, demo, bench):
+for command in (build, append, delete, search, console, evaluate, verify, inspect, boards, ports, doctor, demo, bench):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ import click
 from bitwren.errors import QueryError
 
 from .. import show
-from ..console import answer_lines, converse
+from ..console import ALWAYS_EXACT, answer_lines, converse
 from ..targets import NAMES, open_target
 
 on_option = click.option(
@@ -21,21 +21,31 @@ firmware_option = click.option(
     "--firmware", type=click.Path(path_type=Path), help="MicroPython UF2 for --on pico; else the one that 'make' built."
 )
 k_option = click.option("-k", default=3, show_default=True, help="How many answers.")
+effort_option = click.option(
+    "--effort",
+    default=100,
+    show_default=True,
+    metavar="PERCENT",
+    help="Of a residual table's codes to read at most, 1 to 100: below 100 it is faster and may miss a document.",
+)
 
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("queries", nargs=-1, required=True)
 @k_option
+@effort_option
 @on_option
 @firmware_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
-def search(directory: Path, queries: tuple[str, ...], k: int, target: str, firmware: Path | None, as_json: bool) -> None:
+def search(
+    directory: Path, queries: tuple[str, ...], k: int, effort: int, target: str, firmware: Path | None, as_json: bool
+) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
     with open_target(target, directory, firmware) as found:
         bits = 0 if as_json else int(found.info()["bits"])
         for query in queries:
-            reply = found.answer(query, k)
+            reply = found.answer(query, k, effort)
             if as_json:
                 click.echo(json.dumps(reply, ensure_ascii=False))
             if "error" in reply:
@@ -44,17 +54,20 @@ def search(directory: Path, queries: tuple[str, ...], k: int, target: str, firmw
                 if len(queries) > 1:
                     show.out.print(query, style="bold cyan")
                 show.out.print(show.answer(reply, bits))
+        if reply.get("exact"):
+            click.echo(ALWAYS_EXACT, err=True)
 
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @k_option
+@effort_option
 @on_option
 @firmware_option
-def console(directory: Path, k: int, target: str, firmware: Path | None) -> None:
+def console(directory: Path, k: int, effort: int, target: str, firmware: Path | None) -> None:
     """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
     with open_target(target, directory, firmware) as found:
         if sys.stdin.isatty():
-            converse(found, k)
+            converse(found, k, effort)
         else:
-            answer_lines(found, sys.stdin.buffer, k, sys.stdout)
+            answer_lines(found, sys.stdin.buffer, k, effort, sys.stdout)

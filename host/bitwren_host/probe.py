@@ -1,0 +1,124 @@
+"""What is behind a serial port: MicroPython or not, which, and what it lacks to run bitwren."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from bitwren.errors import BitwrenError
+
+from . import architecture
+from .board_files import native_path
+from .serial_link import LinkTimeout, PortLine
+
+OLDEST = (1, 23)
+"""MicroPython versions before it do not run bitwren's package."""
+_INTERRUPT, _RAW, _END, _FRIENDLY = b"\r\x03\x03", b"\x01", b"\x04", b"\x02"
+_PIECE, _PAUSE = 128, 0.01  # a UART drops what comes faster than the board takes it
+_MARK = b"BITWREN {"
+# Printed in two parts, so that a device that only echoes is not taken for one that computes.
+_LOOK = b"""
+def look():
+    import gc, json, sys
+    gc.collect()
+    which = sys.implementation
+    found = {"version": list(which[1][:3]), "mpy": getattr(which, "_mpy", 0), "machine": getattr(which, "_machine", "")}
+    found["heap"] = gc.mem_free() + gc.mem_alloc()
+    try:
+        import bitwren
+        found["bitwren"] = True
+        found["native"], found["notice"] = bitwren._load_core("auto")[1:]
+        from bitwren.console import find_bundle
+        found["bundle"] = find_bundle()
+    except ImportError:
+        found["bitwren"] = False
+    except Exception as error:
+        found["trouble"] = "{}: {}".format(type(error).__name__, error)
+    print("BIT" + "WREN " + json.dumps(found))
+look()
+"""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A MicroPython that answered.
+
+    :ivar arch: whose native module it needs. :ivar heap: bytes. :ivar native: what computes there, None without bitwren.
+    :ivar lacks: what is to be done for bitwren to run there as well as it can, a sentence each.
+    """
+
+    port: str
+    version: str
+    machine: str
+    arch: str
+    mpy: str
+    heap: int
+    native: str | None
+    bundle: str | None
+    lacks: list[str] = field(default_factory=list)
+
+
+def probe(port: str, seconds: float = 15.0) -> Board | None:
+    """Ask what is behind a port; None when it is not MicroPython. A program that runs there is ended and started again.
+
+    :raises LinkError: when the port cannot be opened or used.
+    """
+    with PortLine(port, write_timeout=3.0) as line:
+        line.write(_INTERRUPT + _RAW)
+        if not _answers(line, b"raw REPL", 3.0):
+            return None
+        for begin in range(0, len(_LOOK), _PIECE):
+            line.write(_LOOK[begin : begin + _PIECE])
+            time.sleep(_PAUSE)
+        line.write(_END)
+        said = _answers(line, _MARK, seconds)
+        line.write(_FRIENDLY + _END)  # a soft reset: what ran before runs again
+    try:
+        found = json.loads(said[said.index(_MARK) + len(_MARK) - 1 :])
+        return _board(port, found)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BitwrenError(f"{port} is MicroPython but does not say which: reset it and try again") from error
+
+
+def _answers(line: PortLine, wanted: bytes, seconds: float) -> bytes:
+    """The first line that holds what is wanted, or nothing."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            said = line.readline(left)
+        except LinkTimeout:
+            break
+        if wanted in said:
+            return said
+    return b""
+
+
+def _board(port: str, found: dict[str, Any]) -> Board:
+    arch, mpy = architecture.of_board(int(found["mpy"]))
+    version, machine = tuple(int(number) for number in found["version"]), str(found["machine"])
+    lacks = []
+    if version[:2] < OLDEST:
+        lacks.append(f"MicroPython {'.'.join(map(str, OLDEST))} or later: flash a newer one")
+    if "trouble" in found:
+        lacks.append(f"bitwren there does not start ({found['trouble']}): copy it again")
+    elif not found["bitwren"]:
+        lacks.append(f"bitwren: mpremote connect {port} mkdir :lib + cp -r firmware/bitwren :lib/")
+        lacks += _native(port, arch, machine)
+    elif found["notice"]:
+        lacks += [str(found["notice"]), *_native(port, arch, machine)]
+    if found.get("bitwren") and "trouble" not in found and found["bundle"] is None:
+        lacks.append(f"a bundle: mpremote connect {port} cp -r BUNDLE :")
+    dotted = ".".join(map(str, version))
+    return Board(port, dotted, machine, arch, mpy, int(found["heap"]), found.get("native"), found.get("bundle"), lacks)
+
+
+def _native(port: str, arch: str, machine: str) -> list[str]:
+    """How to copy the native module; nothing for a MicroPython that loads none."""
+    if arch == "none":
+        return []
+    path = next(filter(None, map(native_path, architecture.modules(arch, machine))), None)
+    if path is None:
+        return [f"the native module for {arch}, which is not built here: make natmods"]
+    return [f"the native module: mpremote connect {port} cp {path} :lib/bitwren_native.mpy"]

@@ -1,0 +1,144 @@
+"""`bitwren append` and `bitwren delete`: what a search finds afterwards, what is refused, and what stays as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_command import CORPUS, bitwren, fails
+
+from bitwren import bundle, edit, table
+from bitwren.bundle import Bundle
+from bitwren.corpus import Document, Question, read_corpus
+from bitwren.encoder import EncoderFolder
+from bitwren.errors import BitwrenError, CorpusError
+from bitwren.evaluate import evaluate
+
+NEW = (
+    b"id,text,answer,label\n"
+    b"fox,the quick brown fox jumps over the lazy dog,It does.,animals\n"
+    b"owl,owls hoot all night,Let them.,animals\n"
+)
+
+
+@pytest.fixture(scope="module", params=table.LAYOUTS)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "faq"
+    done = bitwren("build", CORPUS, "-o", folder, "--bits", 128, "--layout", request.param, "--store-text")
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+@pytest.fixture
+def faq(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "faq")
+    (tmp_path / "new.csv").write_bytes(NEW)
+    return tmp_path / "faq"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_appended_and_deleted(faq: Path) -> None:
+    before = Bundle.read(faq)
+    count = len(before.table.records)
+    done = bitwren("append", faq, faq.parent / "new.csv")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"2 added" in done.stderr
+    assert b"[fox, 0/128]" in bitwren("search", faq, "The quick brown fox jumps over the lazy dog!", "-k", 1).stdout
+    made = Bundle.read(faq)
+    assert made.table.layout == before.table.layout
+    assert made.table.staged == (0 if made.table.layout == "rows" else 2)
+    assert made.table.threshold == before.table.threshold
+    assert made.table.records[count] == table.Record("fox", "It does.", "the quick brown fox jumps over the lazy dog", "animals")
+    assert made.table.records[:count] == before.table.records
+    assert np.array_equal(made.table.codes[count:], made.encoder.encode([record.text for record in made.table.records[count:]]))
+
+    done = bitwren("delete", faq, "fox", "pico-no-drive")
+    assert done.returncode == 0, done.stderr.decode()
+    assert f"2 deleted; {count} documents".encode() in done.stderr
+    found = bitwren("search", faq, "My Pico does not appear as a USB drive when I plug it in", "-k", count, "--json").stdout
+    assert found.count(b'"id":') == count
+    assert b'"id": "fox"' not in found
+    assert b'"id": "pico-no-drive"' not in found
+    assert b'"id": "owl"' in found
+    said = bitwren("inspect", faq).stdout.decode().split("table.bwt")[1]
+    assert f"documents     {count}\n" in said
+    assert "deleted       2\n" in said
+    assert f"staged        {made.table.staged}\n" in said
+
+    # What was deleted may come back, and the bundle stays one that can be appended to and deleted from.
+    assert bitwren("append", faq, CORPUS.parent / "corpus.csv").returncode == 1
+    (faq.parent / "again.csv").write_bytes(NEW.replace(b"owl", b"owl2"))
+    assert bitwren("append", faq, faq.parent / "again.csv").returncode == 0
+    assert bitwren("delete", faq, "fox").returncode == 0
+    assert sorted(os.listdir(faq)) == [bundle.ENCODER_FILE, bundle.TABLE_FILE]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("append", "again.csv"), ["id 'pico-no-drive' is in the table already: delete that document first"]),
+        (("append", "wordless.csv"), ["document 'x' has no words"]),
+        (("append", "nothing.csv"), ["cannot be read"]),
+        (("append", "twice.csv"), ["already used"]),
+        (("delete", "fox"), ["no document has the id 'fox': nothing was deleted"]),
+        (("delete", "pico-no-drive", "fox"), ["no document has the id 'fox': nothing was deleted"]),
+    ],
+)
+def test_refused_and_nothing_changed(faq: Path, arguments: tuple[str, ...], words: list[str]) -> None:
+    folder = faq.parent
+    (folder / "again.csv").write_text("id,text\nnew,some words\npico-no-drive,other words\n")
+    (folder / "wordless.csv").write_text("id,text\nnew,some words\nx,...\n")
+    (folder / "twice.csv").write_text("id,text\nx,some words\nx,other words\n")
+    before = contents(faq)
+    command, *rest = arguments
+    fails(bitwren(command, faq, *(folder / name if command == "append" else name for name in rest)), *words)
+    assert contents(faq) == before
+    assert sorted(os.listdir(faq)) == sorted(before)
+
+
+def test_a_bundle_that_is_damaged_or_not_there(faq: Path) -> None:
+    fails(bitwren("append", faq.parent / "nowhere", faq.parent / "new.csv"), "cannot be read")
+    fails(bitwren("delete", faq), "Missing argument", code=2)
+    path = faq / bundle.TABLE_FILE
+    path.write_bytes(path.read_bytes()[:-1])
+    fails(bitwren("delete", faq, "pico-no-drive"), "truncated")
+
+
+def test_all_deleted(faq: Path) -> None:
+    ids = [record.id for record in Bundle.read(faq).table.records]
+    assert bitwren("delete", faq, *ids).returncode == 0
+    fails(bitwren("search", faq, "no serial port", "-k", 1), "the table holds no documents, all of them are deleted")
+    with pytest.raises(BitwrenError, match="holds no documents"):
+        evaluate(Bundle.read(faq), [])
+    assert bitwren("append", faq, faq.parent / "new.csv").returncode == 0
+    assert b"[owl," in bitwren("search", faq, "owls hoot", "-k", 1).stdout
+
+
+def test_the_same_as_built_at_once() -> None:
+    """Appending finds what building from all documents finds: ids and distances, the flat order being that of the corpus."""
+    documents = read_corpus(CORPUS)
+    folder = EncoderFolder.find("base")
+    whole, part = bundle.build(documents, folder, 256), bundle.build(documents[:300], folder, 256)
+    appended = edit.append(edit.append(part, documents[300:333]), documents[333:])
+    assert appended.table.staged == len(documents) - 300
+    for query in ("the board is hot", "no serial port appears", "wifi"):
+        assert appended.search(query, 50) == whole.search(query, 50)
+    fewer = edit.delete(appended, [document.id for document in documents[::3]])
+    kept = bundle.build([document for index, document in enumerate(documents) if index % 3], folder, 256)
+    for query in ("the board is hot", "no serial port appears", "wifi"):
+        found = [(hit.distance, hit.id) for hit in fewer.search(query, 50)]
+        assert found == [(hit.distance, hit.id) for hit in kept.search(query, 50)]
+
+
+def test_questions_about_deleted_documents_are_refused() -> None:
+    documents = [Document("a", "red light", "x", ""), Document("b", "green light", "y", "")]
+    made = bundle.build(documents, EncoderFolder.find("base"), 64)
+    assert evaluate(made, [Question("red", "a", "")]).questions == 1
+    with pytest.raises(CorpusError, match="names id 'a', which the table does not hold"):
+        evaluate(edit.delete(made, ["a"]), [Question("red", "a", "")])
