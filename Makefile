@@ -7,6 +7,7 @@
 #   FIRMWARE=file.uf2              use this Pico firmware (1.23 or later) instead of building one
 #   PYTHON=python3.11  JOBS=2      which Python makes the virtual environment; how many compilers run at once
 #   ARGS="..."                     passed on to pytest or to the console
+#   FUZZ_SECONDS=60                how long `make fuzz` looks at each kind of file
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +16,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 60
 ARGS ?=
 
 cache := $(CURDIR)/.cache
@@ -35,7 +37,7 @@ ready := $(venv)/.ready
 # MicroPython's build asks git for its version. Without this it would find bitwren's own repository around the source.
 export GIT_CEILING_DIRECTORIES := $(cache)
 
-.PHONY: help setup micropython unix pico-firmware qemu user-module natmods core demo console test lint clean distclean packages FORCE
+.PHONY: help setup micropython unix pico-firmware qemu user-module natmods core fuzz demo console test lint clean distclean packages FORCE
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -143,6 +145,19 @@ natmods: $(ready) | $(source) ## Native modules for MicroPython, one for each ar
 
 core: | packages ## The C core as a shared library for this machine
 	@$(run) $(log)/core.log "C core for this machine" $(MAKE) -C firmware/native host BUILD=$(native)
+
+# Inputs that reached something new stay in .cache/fuzz/, and the next run goes on from them. One that broke the core does too:
+# .cache/native/fuzz/TARGET FILE shows what it does.
+fuzz: $(ready) | packages ## Fuzz the C core, FUZZ_SECONDS=60 for encoders and as long for tables
+	@$(run) $(log)/fuzz-build.log "C core for libFuzzer" $(MAKE) -C firmware/native fuzz BUILD=$(native)
+	@$(venv)/bin/python tests/fuzz_seeds.py $(cache)/fuzz/seeds
+	@for target in encoder table; do \
+	    mkdir -p $(cache)/fuzz/$$target; \
+	    $(run) $(log)/fuzz-$$target.log "Fuzzing: $$target, $(FUZZ_SECONDS) seconds" $(native)/fuzz/$$target \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=65536 -artifact_prefix=$(cache)/fuzz/$$target- \
+	        $(cache)/fuzz/$$target $(cache)/fuzz/seeds/$$target; \
+	    grep -a '^Done' $(log)/fuzz-$$target.log; \
+	done
 
 ## Using it
 

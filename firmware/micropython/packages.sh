@@ -32,10 +32,11 @@ command -v bzip2 >/dev/null || missing+=(bzip2)
 command -v xz >/dev/null || missing+=(xz-utils)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
-# For xtensawin alone, and left out where apt has none: LLVM 22 came to Debian 12 with the security updates.
+# For xtensawin and fuzzing alone, and left out where apt has none: LLVM 22 came to Debian 12 with the security updates.
 wished=()
 command -v clang-22 >/dev/null || wished+=(clang-22)
 command -v llvm-mc-22 >/dev/null || wished+=(llvm-22)
+compgen -G "$(clang-22 --print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer*.a" >/dev/null || wished+=(libclang-rt-22-dev)
 command -v xtensa-lx106-elf-ld >/dev/null || wished+=(binutils-xtensa-lx106)
 command -v xtensa-lx106-elf-gcc >/dev/null || wished+=(gcc-xtensa-lx106)
 command -v qemu-xtensa >/dev/null || wished+=(qemu-user)
@@ -70,4 +71,4 @@ for package in "${wished[@]}"; do
         known+=("$package")
     fi
 done
-[ ${#known[@]} -eq 0 ] || install "${known[@]}" || echo "Without them, the native module for xtensawin is left out." >&2
+[ ${#known[@]} -eq 0 ] || install "${known[@]}" || echo "Without them, the native module for xtensawin and fuzzing are left out." >&2

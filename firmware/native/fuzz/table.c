@@ -1,0 +1,89 @@
+/* A table that libFuzzer made up, opened, checked and searched. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "input.h"
+
+enum { MOST_HITS = 300 };
+
+typedef struct answers {
+    int checked, opened, hasty, found, recorded; /* statuses; hasty: with less than all effort */
+    uint32_t slots, bits; /* of the table */
+    uint32_t offset, length;
+    bw_hit *hits;
+} answers;
+
+/* The one call to change with the interface. */
+static int search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits) {
+    uint8_t *work = malloc(BW_SEARCH_WORK);
+    memset(work, 0x5A, BW_SEARCH_WORK);
+    int found = bw_search_effort(source, table, code, k, effort, hits, work);
+    free(work);
+    return found;
+}
+
+static void check_hits(const answers *a, int found, uint32_t k) {
+    DEMAND(found <= (int)k);
+    for (int i = 0; i < found; i++) {
+        const bw_hit *hit = a->hits + i;
+        DEMAND(hit->distance <= a->bits && hit->slot < a->slots);
+        DEMAND(i == 0 || hit[-1].distance < hit->distance || (hit[-1].distance == hit->distance && hit[-1].slot < hit->slot));
+    }
+}
+
+static void ask(fuzz_source *from, answers *a) {
+    const fuzz_input *input = from->input;
+    bw_source *source = &from->source;
+    bw_table table;
+    uint32_t k = 1u + input->k % MOST_HITS;
+    memset(a, 0, sizeof *a);
+    a->hits = calloc(k, sizeof *a->hits);
+    a->checked = bw_check(source, "BWT1", 1);
+    a->opened = bw_open_table(source, &table); /* whatever the check said */
+    if (a->opened != BW_OK) {
+        return;
+    }
+    a->slots = table.count;
+    a->bits = table.bits;
+    uint32_t words = table.bits / 32;
+    DEMAND(words >= 2 && words <= BW_MAX_BITS / 32);
+    uint32_t *code = calloc(words, sizeof *code);
+    size_t given = input->length < 4 * words ? input->length : 4 * words;
+    memcpy(code, input->text, given);
+    a->hasty = search(source, &table, code, k, 1u + input->effort % 100, a->hits);
+    check_hits(a, a->hasty, k);
+    memset(a->hits, 0, k * sizeof *a->hits);
+    a->found = search(source, &table, code, k, 100, a->hits);
+    check_hits(a, a->found, k);
+    free(code);
+    a->recorded = bw_record(source, &table, input->k % (a->slots + 1), &a->offset, &a->length);
+    if (a->recorded == BW_OK) {
+        DEMAND(a->offset <= source->size && a->length <= source->size - a->offset);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    fuzz_input input;
+    fuzz_source whole, other;
+    answers a, b;
+    if (!fuzz_begin(bytes, length, "BWT1", &input)) {
+        return -1;
+    }
+    fuzz_open_whole(&whole, &input);
+    fuzz_open_kind(&other, &input);
+    ask(&whole, &a);
+    ask(&other, &b);
+    if (fuzz_reliable(&other)) {
+        DEMAND(a.checked == b.checked && a.opened == b.opened && a.found == b.found && a.hasty == b.hasty);
+        DEMAND(a.found <= 0 || memcmp(a.hits, b.hits, (size_t)a.found * sizeof *a.hits) == 0);
+        DEMAND(a.recorded == b.recorded && (a.recorded != BW_OK || (a.offset == b.offset && a.length == b.length)));
+    }
+    free(a.hits);
+    free(b.hits);
+    fuzz_close(&whole);
+    fuzz_close(&other);
+    fuzz_end(&input);
+    return 0;
+}
