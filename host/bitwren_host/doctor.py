@@ -40,7 +40,7 @@ class Finding:
     needed: bool = False
 
 
-# In the order of pyproject.toml: needed for the basics, and what for.
+# In the order of pyproject.toml, its extra "dev" last: needed for the basics, and what for.
 PACKAGES = {
     "ai-edge-litert": (False, "bitwren verify: the TFLite runtime to compare with"),
     "click": (True, "the command line"),
@@ -52,6 +52,8 @@ PACKAGES = {
     "rich": (True, "what is printed"),
     "rp2040py": (False, "--on pico: the emulated Raspberry Pi Pico"),
     "tflite": (True, "bitwren build: reading an encoder's head"),
+    "pyelftools": (False, "make natmods: MicroPython's linker of native modules"),
+    "unicorn": (False, "bitwren bench: the processors that count instructions"),
 }
 
 # Programs of which one is enough, Debian's package with the first, what for.
