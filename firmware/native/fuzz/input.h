@@ -15,7 +15,7 @@ typedef struct fuzz_input {
     uint16_t k;
     uint8_t effort;
     uint8_t fails_at; /* the read that fails */
-    uint8_t repeats;  /* of the text */
+    uint8_t repeats;  /* of the text; of a table: what has changed since it was written */
     uint8_t length;   /* of the text, in bytes */
     const uint8_t *text;
     uint8_t *file;    /* its checksums, magic, version and size are right: what needs no luck to be wrong is tested elsewhere */

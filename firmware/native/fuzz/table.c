@@ -13,11 +13,39 @@ typedef struct answers {
     bw_hit *hits;
 } answers;
 
-/* The one call to change with the interface. */
-static int search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits) {
+/* What was appended and deleted since, out of the query's bytes: up to 15 rows, and words for the slots of them all. */
+typedef struct edits {
+    bw_changes changes;
+    uint32_t *live, *rows, added;
+} edits;
+
+static void make_edits(edits *e, const fuzz_input *input, const bw_table *table) {
+    uint32_t words = table->bits / 32;
+    e->added = input->repeats % 16;
+    uint32_t slots = table->count + table->staged + e->added, live = (slots + 31) / 32;
+    e->rows = malloc(4 * words * e->added);
+    e->live = malloc(4 * live);
+    for (uint32_t i = 0; i < words * e->added; i++) {
+        e->rows[i] = input->length ? input->text[i % input->length] * 0x01010101u ^ 1u << i % 32 : i;
+    }
+    for (uint32_t i = 0; i < live; i++) {
+        e->live[i] = ~(uint32_t)(0x80000001u << (i * input->effort & 15)); /* bits beyond the last slot among them */
+    }
+    e->changes.live = input->repeats & 16 ? e->live : NULL;
+    e->changes.live_size = 4 * live;
+    e->changes.rows = e->rows;
+    e->changes.rows_size = 4 * words * e->added;
+}
+
+static void drop_edits(edits *e) {
+    free(e->live);
+    free(e->rows);
+}
+
+static int search(bw_source *source, const bw_table *table, const edits *e, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits) {
     uint8_t *work = malloc(BW_SEARCH_WORK);
     memset(work, 0x5A, BW_SEARCH_WORK);
-    int found = bw_search_effort(source, table, code, k, effort, hits, work);
+    int found = bw_search_effort(source, table, &e->changes, code, k, effort, hits, work);
     free(work);
     return found;
 }
@@ -35,6 +63,7 @@ static void ask(fuzz_source *from, answers *a) {
     const fuzz_input *input = from->input;
     bw_source *source = &from->source;
     bw_table table;
+    edits e;
     uint32_t k = 1u + input->k % MOST_HITS;
     memset(a, 0, sizeof *a);
     a->hits = calloc(k, sizeof *a->hits);
@@ -43,19 +72,21 @@ static void ask(fuzz_source *from, answers *a) {
     if (a->opened != BW_OK) {
         return;
     }
-    a->slots = table.count;
+    make_edits(&e, input, &table);
+    a->slots = table.count + table.staged + e.added;
     a->bits = table.bits;
     uint32_t words = table.bits / 32;
     DEMAND(words >= 2 && words <= BW_MAX_BITS / 32);
     uint32_t *code = calloc(words, sizeof *code);
     size_t given = input->length < 4 * words ? input->length : 4 * words;
     memcpy(code, input->text, given);
-    a->hasty = search(source, &table, code, k, 1u + input->effort % 100, a->hits);
+    a->hasty = search(source, &table, &e, code, k, 1u + input->effort % 100, a->hits);
     check_hits(a, a->hasty, k);
     memset(a->hits, 0, k * sizeof *a->hits);
-    a->found = search(source, &table, code, k, 100, a->hits);
+    a->found = search(source, &table, &e, code, k, 100, a->hits);
     check_hits(a, a->found, k);
     free(code);
+    drop_edits(&e);
     a->recorded = bw_record(source, &table, input->k % (a->slots + 1), &a->offset, &a->length);
     if (a->recorded == BW_OK) {
         DEMAND(a->offset <= source->size && a->length <= source->size - a->offset);
