@@ -43,7 +43,8 @@ void fuzz_close(fuzz_source *source);
 /* Whether all reads succeed: then the source must give what the whole file in memory gives. */
 int fuzz_reliable(const fuzz_source *source);
 
-/* Stops the run, as a sanitizer does. */
-#define DEMAND(condition) ((condition) ? (void)0 : __builtin_trap())
+/* Stops the run when a condition does not hold, as a sanitizer does. */
+#define DEMAND(condition) ((condition) ? (void)0 : fuzz_stop(#condition, __FILE__, __LINE__))
+void fuzz_stop(const char *condition, const char *file, int line) __attribute__((noreturn));
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../internal.h"
 #include "input.h"
 
 enum { MOST_HITS = 300 };
@@ -42,7 +43,8 @@ static void drop_edits(edits *e) {
     free(e->rows);
 }
 
-static int search(bw_source *source, const bw_table *table, const edits *e, const uint32_t *code, uint32_t k, uint32_t effort, bw_hit *hits) {
+static int search(bw_source *source, const bw_table *table, const edits *e, const uint32_t *code, uint32_t k, uint32_t effort,
+                  bw_hit *hits) {
     uint8_t *work = malloc(BW_SEARCH_WORK);
     memset(work, 0x5A, BW_SEARCH_WORK);
     int found = bw_search_effort(source, table, &e->changes, code, k, effort, hits, work);
@@ -57,6 +59,58 @@ static void check_hits(const answers *a, int found, uint32_t k) {
         DEMAND(hit->distance <= a->bits && hit->slot < a->slots);
         DEMAND(i == 0 || hit[-1].distance < hit->distance || (hit[-1].distance == hit->distance && hit[-1].slot < hit->slot));
     }
+}
+
+/* The word of a code's bits from 32 * index on, bit by bit as docs/format.md has it. */
+static uint32_t word_of(const uint8_t *file, const bw_table *table, const edits *e, uint32_t slot, uint32_t index) {
+    uint32_t words = table->bits / 32, word = 0;
+    if (slot >= table->count + table->staged) {
+        return e->rows[(slot - table->count - table->staged) * words + index];
+    }
+    if (slot >= table->count) {
+        return bw_load32(file + table->rows.offset + 4 * ((slot - table->count) * words + index));
+    }
+    if (table->layout == BW_ROWS) {
+        return bw_load32(file + table->codes.offset + 4 * (slot * words + index));
+    }
+    const uint8_t *planes = file + table->codes.offset + slot / 32 * table->bits * 4 + 128 * index;
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        word |= (bw_load32(planes + 4 * bit) >> slot % 32 & 1) << bit;
+    }
+    return word;
+}
+
+static int is_live(const uint8_t *file, const bw_table *table, const edits *e, uint32_t slot) {
+    if (e->changes.live) {
+        return e->live[slot / 32] >> slot % 32 & 1;
+    }
+    return slot >= table->count + table->staged || (bw_load32(file + table->live.offset + slot / 32 * 4) >> slot % 32 & 1);
+}
+
+/* That an exact search found the nearest: every live slot up to the last hit is one, and there are as many as can be. */
+static void check_nearest(const answers *a, const uint8_t *file, const bw_table *table, const edits *e, const uint32_t *code, uint32_t k) {
+    uint32_t live = 0, near = 0, found = (uint32_t)a->found;
+    for (uint32_t slot = 0; slot < a->slots; slot++) {
+        if (!is_live(file, table, e, slot)) {
+            continue;
+        }
+        live++;
+        uint32_t distance = 0;
+        for (uint32_t i = 0; i < a->bits / 32; i++) {
+            distance += (uint32_t)__builtin_popcount(code[i] ^ word_of(file, table, e, slot, i));
+        }
+        const bw_hit *last = a->hits + found - 1;
+        if (found > 0 && (distance < last->distance || (distance == last->distance && slot <= last->slot))) {
+            DEMAND(near < found);
+            near++;
+            uint32_t i = 0;
+            while (i < found && a->hits[i].slot != slot) {
+                i++;
+            }
+            DEMAND(i < found && a->hits[i].distance == distance);
+        }
+    }
+    DEMAND(near == found && found == bw_min(k, live));
 }
 
 static void ask(fuzz_source *from, answers *a) {
@@ -85,6 +139,10 @@ static void ask(fuzz_source *from, answers *a) {
     memset(a->hits, 0, k * sizeof *a->hits);
     a->found = search(source, &table, &e, code, k, 100, a->hits);
     check_hits(a, a->found, k);
+    if (table.layout != BW_RESIDUAL && source->base) { /* a residual table's parts may contradict one another */
+        DEMAND(a->found >= 0);
+        check_nearest(a, input->file, &table, &e, code, k);
+    }
     free(code);
     drop_edits(&e);
     a->recorded = bw_record(source, &table, input->k % (a->slots + 1), &a->offset, &a->length);
