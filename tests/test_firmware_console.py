@@ -573,7 +573,7 @@ def test_native_module_missing_or_of_another_board(board: Path, bundle: Bundle, 
     ("storage", "sentence"),
     [
         ("mapped", 'faq/encoder.bwe cannot be mapped here: open it with storage="auto"'),
-        ("flash", 'storage is "flash" but must be "auto", "mapped", "ram" or "file"'),
+        ("flash", 'storage is "flash" but must be "auto", "mapped", "ram", "file" or "partition"'),
     ],
 )
 def test_storage_that_is_not_possible(board: Path, storage: str, sentence: str) -> None:

@@ -16,7 +16,7 @@ from struct import unpack_from
 
 from . import messages
 from .messages import Error
-from .storage import File
+from .storage import File, files
 
 DEFAULT_K = 3
 ENGINES = ("auto", "native", "viper", "python")
@@ -42,9 +42,9 @@ class Hits(list):
 
 
 def open(path, *, storage="auto", engine="auto"):
-    """Open a bundle: a directory with encoder.bwe and table.bwt.
+    """Open a bundle: a directory with encoder.bwe and table.bwt, or "partition:" and the label of a data partition of an ESP32.
 
-    :param storage: "mapped", "ram" or "file" insists on one way of reading; "auto" takes the best there is.
+    :param storage: "mapped", "ram", "file" or "partition" insists on one way of reading; "auto" takes the best there is.
     :param engine: "native", "viper" or "python" insists on one way of computing; "auto" takes the fastest there is.
     """
     return Wren(path, storage, engine)
@@ -83,8 +83,9 @@ class Wren:
         self._native, self._engine, self.notice = _load_core(engine)
         native = self._native
         self.path = path.rstrip("/") or path
-        self._encoder = File(native, self.path + "/encoder.bwe", b"BWE1", storage)
-        self._table = File(native, self.path + "/table.bwt", b"BWT1", storage)
+        encoder, table = files(self.path)
+        self._encoder = File(native, encoder, b"BWE1", storage)
+        self._table = File(native, table, b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 32)
         slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
         if layout >= len(_LAYOUTS):

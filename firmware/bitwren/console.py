@@ -4,6 +4,7 @@ A line that begins with { is a program's: it is not echoed, and its answer is on
 person's question.
 """
 
+import gc
 import json
 import os
 import sys
@@ -38,14 +39,20 @@ def main(path=None):
 
 
 def find_bundle():
-    """The first directory, by name, that holds a table."""
+    """The first directory, by name, that holds a table; else the partition that holds a bundle."""
     for name in sorted(os.listdir()):
         try:
             os.stat(name + "/table.bwt")
             return name
         except OSError:
             pass
-    return None
+    try:
+        import esp32  # noqa: F401  (chips without partitions need not load the module that reads them)
+    except ImportError:
+        return None
+    from . import partition
+
+    return partition.path_of_bundle()
 
 
 def _has_raw_terminal():
@@ -199,6 +206,8 @@ class Console:
     def _aside(self, line):
         """What is said to a person who appended or deleted a document, or set something; None for any other line."""
         words = _text(line).split(None, 1)
+        if words == [":info"]:
+            return self._about()
         if words[0] == ":effort":
             return self._set_effort(words[1].strip() if len(words) > 1 else "")
         if len(words) < 2 or words[0] not in (":append", ":delete"):
@@ -240,6 +249,15 @@ class Console:
             self._effort = int(value)
         exact = "" if self._effort < 100 and self._wren.info()["layout"] == "residual" else ": exact"
         return "effort is {} %{}".format(self._effort, exact)
+
+    def _about(self):
+        """All that info() tells, a line each."""
+        info = self._wren.info()
+        info["storage"] = ", ".join("{} {}".format(*pair) for pair in info["storage"].items())
+        info["ram"] = "{} bytes taken by this, {} free".format(info["ram"], gc.mem_free())
+        if self._wren.notice:
+            info["notice"] = self._wren.notice
+        return "\n  ".join("{:<10} {}".format(key, "-" if value is None else value) for key, value in info.items())
 
     def _program(self, line, too_long):
         """The object that answers a program's line."""

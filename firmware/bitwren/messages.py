@@ -21,10 +21,10 @@ NO_ROOM = "not enough memory for this change: build the table again with bitwren
 OUT_OF_MEMORY = "not enough memory for this: ask for fewer results, or restart the board"
 
 # The error codes of firmware/native/bitwren.h, as what is the matter with a file.
-READ, VERSION, FORMAT = -1, -3, -5
+READ, MAGIC, VERSION, FORMAT = -1, -2, -3, -5
 _FILE = {
     READ: "cannot be read, or ends early",
-    -2: "is not the kind of file its name says",
+    MAGIC: "is not the kind of file its name says",
     VERSION: "has a format version that this bitwren does not know: update it or build the file again",
     -4: "is damaged: a checksum does not match",
     FORMAT: "is damaged or truncated: a field is out of its range",
@@ -73,12 +73,20 @@ def bad_file(path, code):
 
 def no_storage(path, kind):
     """A way of reading that was insisted on and does not work for a file."""
-    return '{} cannot be {} here: open it with storage="auto"'.format(path, {"ram": "held in RAM"}.get(kind, "mapped"))
+    ways = {"ram": "held in RAM", "file": "read as a file", "partition": "read from a partition"}
+    return '{} cannot be {} here: open it with storage="auto"'.format(path, ways.get(kind, "mapped"))
+
+
+def no_partition(label):
+    """A partition that is not there."""
+    return "this board has no data partition {}: copy a bundle as a directory, or flash an image with that partition".format(
+        label
+    )
 
 
 def unknown_storage(kind):
     """A way of reading that does not exist."""
-    return 'storage is "{}" but must be "auto", "mapped", "ram" or "file"'.format(kind)
+    return 'storage is "{}" but must be "auto", "mapped", "ram", "file" or "partition"'.format(kind)
 
 
 def unknown_engine(name):

@@ -1,4 +1,5 @@
-"""How a file of a bundle is read: in place from mapped flash or ROMFS, held in RAM, or streamed through one small window.
+"""How a file of a bundle is read: in place from mapped flash or ROMFS, held in RAM, or streamed through one small window, from a
+filesystem or from a partition of flash.
 
 What the native module takes as a *source*: a buffer; (extents, size) for pieces of mapped flash; (read, window, size).
 """
@@ -11,7 +12,55 @@ from .messages import Error
 
 XIP = 0x10000000  # where rp2 chips map their flash
 WINDOW = 4096  # more saves few reads: a table is read from front to back, an encoder in small pieces
-KINDS = ("mapped", "ram", "file")
+KINDS = ("mapped", "ram", "file", "partition")
+PARTITION = "partition:"  # begins a path that names one
+
+
+class Window:
+    """The buffer through which files are streamed. Both files of a bundle share it: every call on one begins by filling it."""
+
+    def __init__(self):
+        self._buffer = None
+
+    def buffer(self):
+        """The bytes, from the first time they are wanted."""
+        if self._buffer is None:
+            self._buffer = bytearray(WINDOW)
+        return self._buffer
+
+
+def files(path):
+    """Where a bundle's encoder and table are: in a directory, or in the partition after "partition:"."""
+    window = Window()
+    if path.startswith(PARTITION):
+        from . import partition  # not before it is needed: it takes RAM
+
+        return partition.files(path, window)
+    return InDirectory(path + "/encoder.bwe", window), InDirectory(path + "/table.bwt", window)
+
+
+class InDirectory:
+    """A file of a filesystem, as File wants it."""
+
+    def __init__(self, path, window):
+        self.path, self._window = path, window
+        try:
+            self.size = os.stat(path)[6]
+        except OSError:
+            raise Error(messages.missing(path))
+
+    def ways(self):
+        """Ways of reading, best first, each with what makes a source for native code, or None where it is not possible."""
+        return (("mapped", self._mapped), ("ram", self._in_ram), ("file", self._streamed))
+
+    def _mapped(self):
+        return _mapped(self.path, self.size)
+
+    def _in_ram(self):
+        return _in_ram(self.path, self.size)
+
+    def _streamed(self):
+        return _streamed(self.path, self._window.buffer(), self.size)
 
 
 class File:
@@ -20,29 +69,29 @@ class File:
     What is mapped stays in place until the file is replaced or removed: open a bundle anew after that.
     """
 
-    def __init__(self, native, path, magic, storage):
-        """Take the best way that gives the file's checked contents. :param storage: "auto" or one of KINDS."""
+    def __init__(self, native, place, magic, storage):
+        """Take the best way that gives the file's checked contents.
+
+        :param place: InDirectory, or another that has path, size and ways(). :param storage: "auto" or one of KINDS.
+        """
         if storage != "auto" and storage not in KINDS:
             raise Error(messages.unknown_storage(storage))
-        try:
-            size = os.stat(path)[6]
-        except OSError:
-            raise Error(messages.missing(path))
         code = None
-        for kind, make in (("mapped", _mapped), ("ram", _in_ram), ("file", _streamed)):
-            automatic = storage == "auto" and (kind != "ram" or _is_small(size))
+        for kind, make in place.ways():
+            automatic = storage == "auto" and (kind != "ram" or _is_small(place.size))
             if not automatic and storage != kind:
                 continue
             try:
-                source = make(path, size)
+                source = make()
                 if source is None:
                     continue
                 code = native.check(source, magic, True)
             except OSError:
                 code = messages.READ
             if code == 0:
-                self.path, self.kind, self.source = path, kind, source
+                self.path, self.size, self.kind, self.source = place.path, place.size, kind, source
                 return
+        path = place.path
         raise Error(messages.no_storage(path, storage) if code is None else messages.bad_file(path, code))
 
 
@@ -128,16 +177,18 @@ def _in_ram(path, size):
     return contents if read == size else None
 
 
-def _streamed(path, size):
+def _streamed(path, window, size):
     """A window over a file that stays open."""
     file = open(path, "rb")
-    window = bytearray(WINDOW)
     view = memoryview(window)
 
     def read(offset, length):
-        file.seek(offset)
-        if file.readinto(view[:length]) != length:
-            raise OSError(5)  # EIO: the file became shorter
-        return 0
+        try:
+            file.seek(offset)
+            if file.readinto(view[:length]) == length:
+                return 0
+        except OSError:
+            pass
+        raise Error(messages.bad_file(path, messages.READ))  # since it was opened it became shorter, or its card was taken out
 
     return read, window, size

@@ -39,7 +39,9 @@ def converse(target: Target, k: int, effort: int) -> None:
         import readline  # noqa: F401  (gives input() history and editing)
     info = target.info()
     bits = int(info.get("bits", 0))
-    show.out.print(f"{info.get('documents')} documents, {bits} bits, searched by {info.get('native')}", style="dim")
+    read = "".join(f", {file} {kind}" for file, kind in info.get("storage", {}).items())
+    what = f"{info.get('documents')} documents, {bits} bits, {info.get('layout')} layout"
+    show.out.print(f"{what}, searched by {info.get('native')}{read}", style="dim")
     show.out.print(HELP, style="dim")
     while True:
         try:

@@ -94,6 +94,9 @@ class SentenceSets:
 
         :param folder: with the folders sgd, wikisql, wiki-split and clinc150 (their origins are in models/base/recipe.toml).
         """
+        missing = [name for name in ("sgd", "wikisql", "wiki-split", "clinc150") if not (folder / name).is_dir()]
+        if missing:
+            raise CorpusError(f"{folder} has no folder {missing[0]}: give one with sgd, wikisql, wiki-split and clinc150")
         encoder = EncoderFolder.find("base")
         bits = int(encoder.settings["bits"])
         kept = cache_folder() / "bench" / f"sentences-{lower(encoder, bits).identity.hex()}.npz"
@@ -101,7 +104,7 @@ class SentenceSets:
         try:
             self._found = encoded(folder, bits, cache=kept)
         except OSError as error:
-            raise CorpusError(f"{error.filename} cannot be read: {error.strerror}; give a folder with these sets") from error
+            raise CorpusError(f"{error.filename} cannot be read: {error.strerror}") from error
         self._queries = queries
 
     def workloads(self, bits: int, count: int) -> Iterator[Workload]:

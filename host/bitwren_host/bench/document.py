@@ -113,6 +113,7 @@ def _whole(report: Report) -> Iterator[str]:
     for part, name in PARTS.items():
         mark = "**" if part == "instructions" else ""
         yield _line(f"{mark}{name}{mark}", *(f"{mark}{found[part]:,}{mark}" for found in whole.values()))
+    yield _line("the native module's part of fetching", *(f"{found['fetch_native']:,}" for found in whole.values()))
     yield _line(f"the dearest of {len(first['queries'])} queries", *(f"{found['most']:,}" for found in whole.values()))
     yield _line("table as a file, bytes", *(f"{found['table_bytes']:,}" for found in whole.values()))
 

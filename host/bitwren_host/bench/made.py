@@ -1,7 +1,6 @@
 """Ten thousand documents that everyone can make again: sentences of a fictional help desk, put together from lists of words.
 
-No real text is needed, so the figures of a whole query can be had from any checkout. Sentences made from patterns are more
-alike than real ones: what depends on that, which is how much of a residual table is read, looks better here than it is.
+No real text is needed, so the figures of a whole query can be had from any checkout.
 """
 
 from __future__ import annotations
@@ -47,11 +46,15 @@ _TOPICS = (
             gets hot on the outside: clear the vents
             beeps three times and stops: fill the tank
         """),
-        _words("after cleaning it, when the lid is closed, late in the evening, since we moved, with a full load, on the eco setting"),
+        _words(
+            "after cleaning it, when the lid is closed, late in the evening, since we moved, with a full load, on the eco setting"
+        ),
     ),
     _Topic(
         "office",
-        _words("printer, scanner, projector, monitor, docking station, headset, keyboard, webcam, label maker, shredder, desk phone"),
+        _words(
+            "printer, scanner, projector, monitor, docking station, headset, keyboard, webcam, label maker, shredder, desk phone"
+        ),
         _troubles("""
             is not found by the laptop: install the driver again
             prints grey stripes: clean the drum
@@ -63,11 +66,16 @@ _TOPICS = (
             crackles and cuts out: choose another channel
             cannot be shared with colleagues: join the group first
         """),
-        _words("during a meeting, after the update, on the third floor, over the guest network, since Monday, with the lid closed"),
+        _words(
+            "during a meeting, after the update, on the third floor, over the guest network, since Monday, with the lid closed"
+        ),
     ),
     _Topic(
         "workshop",
-        _words("lathe, drill press, band saw, compressor, welding set, milling machine, grinder, laser cutter, 3D printer, pump, hoist"),
+        _words(
+            "lathe, drill press, band saw, compressor, welding set, "
+            "milling machine, grinder, laser cutter, 3D printer, pump, hoist"
+        ),
         _troubles("""
             vibrates more than it should: balance the wheel
             stalls under load: check two phases of the supply
@@ -83,7 +91,10 @@ _TOPICS = (
     ),
     _Topic(
         "garden",
-        _words("lawn mower, hedge trimmer, sprinkler, greenhouse heater, chain saw, pond filter, leaf blower, irrigation timer, shed lamp"),
+        _words(
+            "lawn mower, hedge trimmer, sprinkler, greenhouse heater, "
+            "chain saw, pond filter, leaf blower, irrigation timer, shed lamp"
+        ),
         _troubles("""
             will not start in spring: drain the old petrol
             drips although it is off: swap the rubber washer
@@ -98,7 +109,9 @@ _TOPICS = (
     ),
     _Topic(
         "vehicle",
-        _words("van, tractor, bicycle, scooter, forklift, trailer, motor boat, camper, delivery truck, wheelchair, electric bike"),
+        _words(
+            "van, tractor, bicycle, scooter, forklift, trailer, motor boat, camper, delivery truck, wheelchair, electric bike"
+        ),
         _troubles("""
             pulls to one side when braking: bleed the brake line
             needs a jump start each morning: test the alternator
@@ -114,7 +127,10 @@ _TOPICS = (
     ),
     _Topic(
         "account",
-        _words("invoice, refund, subscription, gift card, direct debit, credit note, delivery, order, return, voucher, membership, deposit"),
+        _words(
+            "invoice, refund, subscription, gift card, direct debit, credit note, "
+            "delivery, order, return, voucher, membership, deposit"
+        ),
         _troubles("""
             was booked twice: we send one back in three days
             carries the wrong name: change it under profile
@@ -130,7 +146,10 @@ _TOPICS = (
     ),
     _Topic(
         "sensor node",
-        _words("thermometer, soil probe, door contact, motion sensor, air quality meter, water meter, weather station, light barrier, scale"),
+        _words(
+            "thermometer, soil probe, door contact, motion sensor, "
+            "air quality meter, water meter, weather station, light barrier, scale"
+        ),
         _troubles("""
             reports minus forty degrees: the probe is open
             sends the same value for hours: restart its task
@@ -141,11 +160,16 @@ _TOPICS = (
             counts twice for each pulse: debounce the input
             does not join after a reset: pair it once more
         """),
-        _words("in the cellar, behind a metal door, at high humidity, after a firmware change, on the long cable, near the motor"),
+        _words(
+            "in the cellar, behind a metal door, at high humidity, after a firmware change, on the long cable, near the motor"
+        ),
     ),
     _Topic(
         "travel",
-        _words("passport, visa, train ticket, suitcase, hotel room, rental car, ferry booking, boarding pass, travel insurance, shuttle"),
+        _words(
+            "passport, visa, train ticket, suitcase, hotel room, "
+            "rental car, ferry booking, boarding pass, travel insurance, shuttle"
+        ),
         _troubles("""
             is valid for two more weeks only: ask for an extension
             went missing on the way: report it at the counter

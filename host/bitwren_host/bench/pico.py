@@ -21,6 +21,7 @@ from ..emulator import PICO_BLOCK, PICO_BLOCKS, pico_image
 _FLASH, _FILESYSTEM = 0x10000000, 0xA0000
 _BOOT, _PATIENCE = 200_000_000, 4_000_000_000  # cycles until a board counts as stuck: seconds of its own time, 1.6 and 32
 _TICK = 32  # instructions between two looks at the clock while counting
+_BATCH = 256  # and while not, unless an alarm is due earlier
 _NANOSECONDS = 8.0  # of a cycle, at 125 MHz
 _RAW, _RUN, _READY = 1, 4, b"raw REPL; CTRL-B to exit\r\n>"
 _PRELUDE = """
@@ -81,6 +82,7 @@ class CountingPico:
         self._simulator, self._console, self._core = device.simulator, device.cdc, device.mcu.core
         self._heard = bytearray()
         self._console.on_serial_data = self._heard.extend
+        self._wait_with_reads()
         self._boot()
         self.execute(_PRELUDE)
         self._mark = self._address("mark")
@@ -94,7 +96,7 @@ class CountingPico:
         stop = self._core.cycles + _PATIENCE
         while self._heard.count(_RUN) < 2:
             self._feed()
-            self._run_batch(self._simulator, 1)
+            self._run_batch(self._simulator, _BATCH)
             if self._core.cycles > stop:
                 raise BitwrenError("the emulated Pico does not come to an end")
         return self._answer()
@@ -114,9 +116,30 @@ class CountingPico:
         self._simulator.stopped = False
         self._console.on_device_connected = lambda: self._console.send_serial_byte(_RAW)
         while not self._heard.endswith(_READY):
-            self._run_batch(self._simulator, 1)
+            self._finish_reads()
+            self._run_batch(self._simulator, _BATCH)
             if self._core.cycles > _BOOT:
-                raise BitwrenError(f"the emulated Pico does not come to its prompt; it said: {self._heard.decode(errors='replace')}")
+                raise BitwrenError(
+                    f"the emulated Pico does not come to its prompt; it said: {self._heard.decode(errors='replace')}"
+                )
+
+    def _wait_with_reads(self) -> None:
+        """Let the board's reads of its console wait until there is something, as USB does.
+
+        rp2040py ends each at once, with no bytes: the board would serve that interrupt and read again for ever, half its time.
+        """
+        usb = self._console.usb
+        finish = usb.on_endpoint_read
+        self._waiting: list[tuple[int, int]] = []
+
+        def read(endpoint: int, size: int) -> None:
+            if endpoint and not self._console.tx_fifo.item_count:
+                self._waiting.append((endpoint, size))
+            else:
+                finish(endpoint, size)
+
+        usb.on_endpoint_read = read
+        self._finish_read = finish
 
     def _address(self, function: str) -> int:
         return int(self.execute(f"print(_address({function}))")) & ~1
@@ -128,6 +151,11 @@ class CountingPico:
     def _feed(self) -> None:
         while self._left and not self._console.tx_fifo.full:
             self._console.send_serial_byte(self._left.pop(0))
+        self._finish_reads()
+
+    def _finish_reads(self) -> None:
+        while self._waiting and self._console.tx_fifo.item_count:
+            self._finish_read(*self._waiting.pop(0))
 
     def _answer(self) -> str:
         printed, _, rest = bytes(self._heard).removeprefix(b"OK").partition(bytes([_RUN]))

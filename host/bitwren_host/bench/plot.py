@@ -1,4 +1,4 @@
-"""docs/performance.svg: instructions for a code by kernel, and bytes read as a table grows. Light and dark, nothing to install."""
+"""docs/performance.svg: instructions for a code by kernel, and bytes read as a table grows. Light and dark."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _NAMES, _BARS, _BARS_END = 196, 208, 424  # where the left panel's labels end, i
 _LEFT, _RIGHT = 540, 820  # the right panel's axis
 _STYLE = """
   .paper { fill: #ffffff; } .text { fill: #1f2328; } .quiet { fill: #59636e; } .grid { stroke: #d1d9e0; }
-  .flat { fill: #0969da; stroke: #0969da; } .residual { fill: #bc4c00; stroke: #bc4c00; } .other { fill: #818b98; stroke: #818b98; }
+  .flat { fill: #0969da; stroke: #0969da; } .residual { fill: #bc4c00; stroke: #bc4c00; }
+  .other { fill: #818b98; stroke: #818b98; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } .text { fill: #e6edf3; } .quiet { fill: #9198a1; } .grid { stroke: #3d444d; }
-    .flat { fill: #58a6ff; stroke: #58a6ff; } .residual { fill: #f0883e; stroke: #f0883e; } .other { fill: #7d8590; stroke: #7d8590; }
+    .flat { fill: #58a6ff; stroke: #58a6ff; } .residual { fill: #f0883e; stroke: #f0883e; }
+    .other { fill: #7d8590; stroke: #7d8590; }
   }
   text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
   .name { stroke: none; } .title { font-size: 15px; font-weight: 600; } .strong { font-weight: 600; }

@@ -46,7 +46,7 @@ def build(arch: str) -> Path:
 def module_bytes(arch: str) -> dict[str, Any]:
     """Bytes of the native module: as a file, and its objects' machine code and constants. None where it is not built.
 
-    ``files`` has the core alone, without what ties it to MicroPython, where the benchmark is built: code and constants of each file.
+    ``files`` has the core alone, without what ties it to MicroPython, where the benchmark is built, by file.
     """
     native = cache_folder() / "native"
     module = native / f"bitwren_native_{arch}.mpy"

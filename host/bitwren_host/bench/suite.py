@@ -84,32 +84,40 @@ def run(plan: Plan, progress: Progress) -> Report:
             report.rows += _rows(machine, arch, bits, plan, workloads)
         if bits == CURVE_BITS:
             arch = plan.archs[0]
-            for count in set(CURVE) - set(plan.counts) if plan.sentences else ():
+            for count in sorted(set(CURVE) - set(plan.counts)) if plan.sentences else ():
                 step(f"{count:,} sentences")
                 report.rows += _core_rows(machines[arch], arch, plan.ks[:1], texts.sets(bits, count))
         if with_pico:
             step(f"MicroPython, {bits} bits")
             report.rows += interpreters.rows(random_codes(max(plan.counts), bits, 1), plan.ks[0])
     report.rows.sort(key=lambda row: (plan.archs.index(row.arch), row.n))
+    _encoding_and_module(report, machines, max(plan.widths))
+    if with_pico:
+        _whole_queries(report, corpus, step)
+    return report
+
+
+def _encoding_and_module(report: Report, machines: dict[str, Machine], bits: int) -> None:
     for arch, machine in machines.items():
         encoding = measure.query(machine, 256, TEXT)
         stack = {"encode_stack_bytes": encoding.pop("encode_stack_bytes")}
-        codes = random_codes(1024, max(plan.widths), 1)
+        codes = random_codes(1024, bits, 1)
         stack["search_stack_bytes"] = max(measure.search_stack(machine, codes, 100, layout) for layout in LAYOUTS)
         report.query[arch] = encoding
         report.module[arch] = program.module_bytes(arch) | stack | {"largest_frames": program.largest_frames(arch)}
     for arch in program.MODULES:
         report.module.setdefault(arch, program.module_bytes(arch))
-    if with_pico:
-        built = whole.bundles(corpus)
-        found: dict[str, Any] = {}
-        for layout in LAYOUTS:
-            step(f"a whole query, {layout}")
-            found[layout] = whole.measure(corpus, built[layout])
-        rams = [found[layout].pop("ram") for layout in LAYOUTS]
-        report.query[PICO]["whole"] = found
-        report.module[PICO]["ram"] = {key: max(ram[key] for ram in rams) for key in rams[0]}
-    return report
+
+
+def _whole_queries(report: Report, corpus: whole.Corpus, step: _Step) -> None:
+    built = whole.bundles(corpus)
+    found: dict[str, Any] = {}
+    for layout in LAYOUTS:
+        step(f"a whole query, {layout}")
+        found[layout] = whole.measure(corpus, built[layout])
+    rams = [measured.pop("ram") for measured in found.values()]
+    report.query[PICO]["whole"] = found
+    report.module[PICO]["ram"] = {key: max(ram[key] for ram in rams) for key in rams[0]}
 
 
 class _Texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from bitwren import bundle, lower, ordering, residual, table
 from bitwren.bundle import ENCODER_FILE, TABLE_FILE, Bundle
 from bitwren.corpus import Document, read_corpus
 from bitwren.encoder import EncoderFolder
-from bitwren.errors import BitwrenError
+from bitwren.errors import BitwrenError, CorpusError
 
 from ..board_files import BUNDLE_FOLDER
 from . import made
@@ -20,8 +21,8 @@ from .pico import CountingPico
 
 DOCUMENTS, BITS, ANSWERS = 10_000, 256, 3
 LAYOUTS = table.LAYOUTS
-_WATCHED = {"encode": "native.encode", "search": "native.search"}
-# The package's globals and the native module's own cost are not the bundle's: what is kept is measured after each step.
+_WATCHED = {name: f"native.{name}" for name in ("encode", "search", "record", "read")}
+# What stays allocated is measured after each step.
 _OPEN = f"""
 def kept():
     gc.collect()
@@ -71,9 +72,11 @@ def made_corpus(count: int = DOCUMENTS) -> Corpus:
 def read(path: Path, count: int = DOCUMENTS, queries: int = 3) -> Corpus:
     """The first ``count`` documents of a CSV, TSV or JSON Lines file; the texts of the next ones are asked, if there are enough.
 
-    :raises CorpusError: when it cannot be read.
+    :raises CorpusError: when it cannot be read, or has fewer documents than are to be answered.
     """
     documents = read_corpus(path)
+    if len(documents) < ANSWERS:
+        raise CorpusError(f"{path} has {len(documents)} documents, and {ANSWERS} answers are fetched: give at least so many")
     held_out = [document.text for document in documents[count:]]
     asked = held_out[:: max(1, len(held_out) // queries)][:queries] or [document.text for document in documents[:queries]]
     return Corpus(path.name, documents[:count], asked)
@@ -95,12 +98,12 @@ def measure(corpus: Corpus, built: Bundle) -> dict[str, Any]:
     """
     files = {ENCODER_FILE: lower.write(built.encoder), TABLE_FILE: table.write(built.table)}
     pico = CountingPico({f"{BUNDLE_FOLDER}/{name}": data for name, data in files.items()})
-    pico.execute(_OPEN.replace("K)", f"{ANSWERS})"))
-    info = json.loads(pico.execute('info = wren.info()\nprint(json.dumps([info["storage"], info["native"], steps]))'))
-    storage, native, steps = info
+    pico.execute(_OPEN)
+    info = pico.execute('info = wren.info()\nprint(json.dumps([info["storage"], info["native"], steps]))')
+    storage, native, steps = json.loads(info)
     asked = [_ask(pico, built, text) for text in corpus.queries]
-    parts = ("instructions", "tokenize", "encode", "search", "fetch", "python")
-    gaps = [after - before for before, after in zip(steps, steps[1:], strict=False)]
+    parts = ("instructions", "tokenize", "encode", "search", "fetch", "fetch_native", "python")
+    gaps = [after - before for before, after in itertools.pairwise(steps)]
     return {
         "corpus": corpus.name,
         "documents": len(built.table.codes),
@@ -113,17 +116,13 @@ def measure(corpus: Corpus, built: Bundle) -> dict[str, Any]:
         **{part: round(sum(query[part] for query in asked) / len(asked)) for part in parts},
         "most": max(query["instructions"] for query in asked),
         "queries": asked,
-        "ram": {
-            "native_module": gaps[0],
-            "package": gaps[1],
-            "bundle": gaps[2],
-            "query": max(query["ram"] for query in asked),
-        },
+        "ram": dict(zip(("native_module", "package", "bundle"), gaps, strict=True))
+        | {"query": max(query["ram"] for query in asked)},
     }
 
 
 def _ask(pico: CountingPico, built: Bundle, text: str) -> dict[str, Any]:
-    """One query, checked and counted: in all, and its parts, which add up to it (tokenizing is part of encoding)."""
+    """One query, checked and counted: in all, and its parts, which add up to it; ``fetch_native`` is part of ``fetch``."""
     used, hits = json.loads(pico.execute(_ASK.replace("TEXT", repr(text)).replace("K", str(ANSWERS))))
     right = [[hit.id, hit.distance, hit.answer] for hit in built.search(text, ANSWERS)]
     if hits != right:
@@ -141,6 +140,7 @@ def _ask(pico: CountingPico, built: Bundle, text: str) -> dict[str, Any]:
         "encode": encode - tokenize,
         "search": search,
         "fetch": fetch,
+        "fetch_native": sum(whole.calls["record"] + whole.calls["read"]),
         "python": whole.instructions - encode - search - fetch,
         "ram": used,
     }

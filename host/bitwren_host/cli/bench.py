@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from .. import show
-from ..bench import document, program, suite
+from ..bench import document, plot, program, suite
 from .look import json_option
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -40,6 +40,8 @@ def bench(
     as_json: bool,
 ) -> None:
     """Count what search, encoder and a whole query cost on each chip, in instructions, against other ways to do it."""
+    if output and not (sentences and pico and not archs and plot.BITS in widths):
+        raise click.UsageError(f"--write needs all that it shows: --sentences, the Pico, every architecture, {plot.BITS} bits")
     plan = suite.Plan(archs or program.ARCHITECTURES, widths, counts, ks, clinc150, sentences, corpus, pico)
     progress = show.Progress()
     try:
