@@ -10,6 +10,8 @@ from conftest import CACHE, ROOT
 from makers import random_encoder
 from test_natmod_unix import MISUSES, TEXTS, Vectors, check_misuses, compare
 
+from bitwren.table import LAYOUTS
+
 BUILT_IN = CACHE / "user-module" / "micropython"
 
 
@@ -25,6 +27,14 @@ def run(folder: Path, *arguments: str) -> str:
 )
 def test_reference_answers(tmp_path: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
     vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden), TEXTS)
+    for name, data in vectors.files().items():
+        (tmp_path / name).write_bytes(data)
+    compare(vectors, run(tmp_path, "run.py"))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_with_changes(tmp_path: Path, layout: str) -> None:
+    vectors = Vectors(256, 300, random_encoder(256), TEXTS[:1], layout, staged=131, added=33)
     for name, data in vectors.files().items():
         (tmp_path / name).write_bytes(data)
     compare(vectors, run(tmp_path, "run.py"))

@@ -1,11 +1,11 @@
+#ifdef __thumb__
+
 @ bw_multiply for Arm chips: (weights, packed, count, sums, rows). products.c says what it computes.
 @
 @ Cortex-M0+ and M3: r0 weights, r1 packed, r2-r5 what is multiplied, r6 the fields' mask, r7 the sum, r12 the packed input's end. Twelve
 @ instructions for four products, half of one for the loop.
 @ Chips that multiply two pairs at once: r0, r1 and r12 as above, r2-r5 weights, r6-r9 inputs, r10 two weights, lr the sum. 21
 @ instructions for sixteen products.
-
-#ifdef __thumb__
 
         .syntax unified
         .thumb
@@ -139,4 +139,9 @@ store:
 
         .size   bw_multiply, . - bw_multiply
 
+#endif
+
+#ifdef __linux__
+/* As in scan_thumb.S. */
+        .section .note.GNU-stack,"",%progbits
 #endif

@@ -1,5 +1,6 @@
 #include "input.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,11 @@ static void store32(uint8_t *at, uint32_t value) {
     for (int i = 0; i < 4; i++) {
         at[i] = (uint8_t)(value >> 8 * i);
     }
+}
+
+void fuzz_stop(const char *condition, const char *file, int line) {
+    fprintf(stderr, "%s:%d: not so: %s\n", file, line, condition);
+    abort();
 }
 
 static uint32_t crc_of(fuzz_source *source, uint32_t offset, uint32_t length) {

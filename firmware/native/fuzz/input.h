@@ -15,7 +15,7 @@ typedef struct fuzz_input {
     uint16_t k;
     uint8_t effort;
     uint8_t fails_at; /* the read that fails */
-    uint8_t repeats;  /* of the text */
+    uint8_t repeats;  /* of the text; of a table: what has changed since it was written */
     uint8_t length;   /* of the text, in bytes */
     const uint8_t *text;
     uint8_t *file;    /* its checksums, magic, version and size are right: what needs no luck to be wrong is tested elsewhere */
@@ -43,7 +43,8 @@ void fuzz_close(fuzz_source *source);
 /* Whether all reads succeed: then the source must give what the whole file in memory gives. */
 int fuzz_reliable(const fuzz_source *source);
 
-/* Stops the run, as a sanitizer does. */
-#define DEMAND(condition) ((condition) ? (void)0 : __builtin_trap())
+/* Stops the run when a condition does not hold, as a sanitizer does. */
+#define DEMAND(condition) ((condition) ? (void)0 : fuzz_stop(#condition, __FILE__, __LINE__))
+void fuzz_stop(const char *condition, const char *file, int line) __attribute__((noreturn));
 
 #endif
