@@ -237,7 +237,7 @@ class NativeCore:
         if effort == 100:
             count = self._call("bw_search", *arguments, _at(hits), _at(work))
         else:
-            count = self._call("bw_search_effort", *arguments, ctypes.c_uint32(effort), _at(hits), _at(work))
+            count = self._call("bw_search_effort", *arguments, ctypes.c_uint32(effort), _at(hits), _at(work), None)
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:

@@ -94,13 +94,18 @@ typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
  * stack, of which MicroPython on a Pico has 8 KB. */
 #define BW_SEARCH_WORK (4 * (2 * BW_MAX_BITS + 1))
 
+/* Bytes of executable memory, 2-byte aligned, that the query becomes code in. Only Arm chips have a use for it, only
+ * for flat tables. */
+#define BW_SEARCH_CODE(bits) ((bits) / 2 * 25)
+
 /* The min(k, live) nearest live slots, ascending by (distance, slot). Exact. Returns how many, or an error. k >= 1. */
 int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work);
 
 /* The same with at most about `effort` percent (1 to 100) of the codes' bytes read, as soon as k hits are found: then not
- * exact below 100. A flat table is always searched exactly. */
+ * exact below 100. A flat table is always searched exactly. `executable`: BW_SEARCH_CODE(table->bits) bytes that this
+ * processor can run and fetches without a cache, or NULL. */
 int bw_search_effort(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, uint32_t effort,
-                     bw_hit *hits, uint8_t *work);
+                     bw_hit *hits, uint8_t *work, uint16_t *executable);
 
 /* Where slot's record lies in the file (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);

@@ -157,7 +157,7 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
-        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work);
+        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work, NULL);
     }
     return mp_obj_new_int(result);
 }

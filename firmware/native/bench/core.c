@@ -27,6 +27,16 @@ int bench_search(const bench_job *job) {
     return status < 0 ? status : bw_search(&source, &table, job->query, job->number, job->out, job->work);
 }
 
+/* The same with the query compiled to code, behind the work memory. */
+int bench_compiled(const bench_job *job) {
+    bw_source source;
+    bw_table table;
+    set_source(&source, job);
+    int status = bw_open_table(&source, &table);
+    return status < 0 ? status : bw_search_effort(&source, &table, job->query, job->number, 100, job->out, job->work,
+                                                  (uint16_t *)(void *)(job->work + BW_SEARCH_WORK));
+}
+
 int bench_tokens(const bench_job *job) {
     bw_source source;
     bw_encoder encoder;
