@@ -23,6 +23,8 @@ _ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
+_COMPILE_FROM = 1024  # documents: where making code for a query costs less than it saves
+_SPARE = 16384  # bytes of RAM that stay free beside it
 _RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
 # By their number in sys.implementation._mpy.
 _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
@@ -77,7 +79,8 @@ class Wren:
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()
         self._code = bytearray(self.bits // 8)
-        self._work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
+        self._work = self._work_memory(layout)
+        self._compiles = len(self._work) > max(native.ENCODE_WORK, native.SEARCH_WORK)
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
@@ -128,9 +131,23 @@ class Wren:
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
                 ("native", self._engine),
+                ("compiles", self._compiles),
                 ("ram", self._ram),
             )
         )
+
+    def _work_memory(self, layout):
+        """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
+        native = self._native
+        size = max(native.ENCODE_WORK, native.SEARCH_WORK)
+        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
+        gc.collect()
+        if code and layout != _RESIDUAL and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
+            try:
+                return bytearray(native.SEARCH_WORK + code)
+            except MemoryError:  # there is enough, but not in one piece
+                pass
+        return bytearray(size)
 
     def _refuse(self, text, k):
         if len(text) > messages.MAX_QUERY_BYTES:

@@ -142,7 +142,31 @@ static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
 
-/* search(source, code, k, hits, work, effort=100) -> number of hits, pairs (distance, slot) of 32 bits each, or an error */
+#ifdef __thumb__
+/* Whether this processor runs what was just written to RAM. MicroPython keeps this module itself and viper functions in the same
+ * heap, so mostly it does: not where a cache lies between (Cortex-M7, M55), or an MPU may forbid it. */
+static bool runs_ram(void) {
+    const volatile uint32_t *registers = (const volatile uint32_t *)0xE000ED00;
+    uint32_t control, part = registers[0] >> 4 & 0xFFF, mpu = registers[0x94 / 4]; /* CPUID, MPU_CTRL */
+    __asm__ volatile("mrs %0, control" : "=r"(control));
+    return (part == 0xC60 || part == 0xC23 || part == 0xC24 || part == 0xD21) /* Cortex-M0+, M3, M4, M33 */
+           && !(control & 1) && (!(mpu & 1) || mpu > 7); /* privileged; all ones is the emulated Pico, which has no MPU */
+}
+
+/* What is behind the work memory, if the query may become code there. */
+static uint16_t *executable(uint8_t *work, size_t size, const bw_table *table) {
+    uint8_t *to = work + BW_SEARCH_WORK;
+    bool fits = size >= BW_SEARCH_WORK + BW_SEARCH_CODE(table->bits);
+    uint32_t region = (uintptr_t)to >> 28; /* RAM is 2 and 3, on QEMU's boards 0; 1 may be data memory of its own (STM32's CCM) */
+    return fits && region < 4 && region != 1 && runs_ram() ? (uint16_t *)(void *)to : NULL;
+}
+#else
+#define runs_ram() 0
+#define executable(work, size, table) NULL
+#endif
+
+/* search(source, code, k, hits, work, effort=100) -> number of hits, pairs (distance, slot) of 32 bits each, or an error.
+ * Where `work` is SEARCH_CODE * bits / 512 bytes longer than SEARCH_WORK, a flat table is searched by code made for the query. */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     bw_source source;
     bw_table table;
@@ -153,11 +177,12 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     if (k == 0 || k > size / sizeof(bw_hit)) {
         mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
     }
-    uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, NULL);
+    uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, &size);
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
-        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work, NULL);
+        result = bw_search_effort(&source, &table, code, k, count > 5 ? get_unsigned(arguments[5]) : 100, hits, work,
+                                  executable(work, size, &table));
     }
     return mp_obj_new_int(result);
 }
@@ -228,6 +253,9 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR_crc32, MP_OBJ_FROM_PTR(&crc32_obj));
     mp_store_global(MP_QSTR_ENCODE_WORK, MP_OBJ_NEW_SMALL_INT(BW_ENCODE_WORK));
     mp_store_global(MP_QSTR_SEARCH_WORK, MP_OBJ_NEW_SMALL_INT(BW_SEARCH_WORK));
+    if (runs_ram()) {
+        mp_store_global(MP_QSTR_SEARCH_CODE, MP_OBJ_NEW_SMALL_INT(BW_SEARCH_CODE(BW_MAX_BITS)));
+    }
     mp_store_global(MP_QSTR_MAX_TEXT, MP_OBJ_NEW_SMALL_INT(BW_MAX_TEXT));
     mp_store_global(MP_QSTR_MIN_WINDOW, MP_OBJ_NEW_SMALL_INT(BW_MIN_WINDOW));
     mp_store_global(MP_QSTR_ABI, MP_OBJ_NEW_SMALL_INT(ABI));
