@@ -12,7 +12,7 @@ endif
 
 override BUILD := $(OUT)/bench-$(ARCH)
 CFLAGS := -std=c99 -Os -fpic -fno-common -ffreestanding -fstack-usage $(FLAGS_$(ARCH)) $(CORE_FLAGS)
-CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),scan_thumb.o))
+CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),scan_thumb.o compile_thumb.o))
 BENCH_O := $(addprefix $(BUILD)/,core-entries.o rows.o)
 
 .PHONY: bench
