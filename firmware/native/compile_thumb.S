@@ -19,11 +19,12 @@
 @ complement is there: as part of an instruction, that bit falls off the halfword.
         .equ    WORK, 0         @ r4-r7, by what they are for
         .equ    COUNTERS, 16    @ ones, twos, fours, eights, sixteens, four words of the stack
-        .equ    HELD, 52        @ an eight, a sixteen
-        .equ    CODE, 60        @ of the query: its next word
-        .equ    STEPS, 64
-        .equ    COUNTER, 68
-        .equ    FRAME, 72
+        .equ    OUT, 52         @ the lanes that are
+        .equ    HELD, 56        @ an eight, a sixteen
+        .equ    CODE, 64        @ of the query: its next word
+        .equ    STEPS, 68
+        .equ    COUNTER, 72
+        .equ    FRAME, 76
 
         .equ    LDMIA_ALL, 0xC8F0
         .equ    EORS, 0x4040
@@ -47,49 +48,10 @@
         strh    \by, [r7, #\at]
         .endm
 
-@ [r0] + [r1] + [r2]: the sum's place stays, the carry's is [r0], [r1] is what is free.
-full_add:
+@ Load two planes into the registers at [r0] and [r0 + 4], in ascending order, and add them.
+load_add:
         ldr     r3, [r0]
-        ldr     r4, [r1]
-        ldr     r5, [r2]
-        exclude r3, r4, r6, 0
-        exclude r4, r5, r6, 2
-        exclude r5, r3, r6, 4
-        flip    r3, r4, r6
-        flip    r4, r5, r6
-        flip    r5, r3, r6
-        str     r5, [r2]
-@ Here also to make r3 |= r4 alone, and then r3's bit 31 XORed by r5's; what follows the fourth instruction does not count.
-unite:
-        movs    r2, #0x87       @ bics, in the upper nine bits
-        movs    r6, r3
-        eors    r6, r4
-        bmi     3f
-        movs    r2, #0x86       @ orrs
-        cmp     r3, #0
-        bpl     4f
-        movs    r2, #0x80       @ ands
-        b       4f
-3:      cmp     r3, #0
-        bmi     4f
-        movs    r6, r3          @ only r4 is a complement: its register gets the result, which the other would have to invert
-        movs    r3, r4
-        movs    r4, r6
-4:      lsls    r2, r2, #7
-        lsls    r6, r4, #3
-        adds    r6, r2
-        adds    r6, r3
-        strh    r6, [r7, #6]
-        exclude r3, r5, r6, 8
-        flip    r3, r5, r6
-        str     r3, [r0]
-        str     r4, [r1]
-        adds    r7, #10
-        bx      lr
-
-@ Load two planes into [r0] and [r1], which lie together. Registers are loaded in ascending order.
-load:
-        ldmia   r0!, {r3, r4}
+        ldr     r4, [r0, #4]
         movs    r5, #7
         ands    r3, r5
         ands    r4, r5
@@ -116,9 +78,46 @@ load:
         orrs    r4, r6
         lsrs    r5, r5, #1
         mov     r9, r5
-        subs    r0, #8
-        stmia   r0!, {r3, r4}
-        subs    r0, #8
+        b       loaded
+
+@ [r0] + [r0 + 4] + [r1]: the sum's place stays [r1], the carry's becomes [r0], [r0 + 4] is free.
+full_add:
+        ldr     r3, [r0]
+        ldr     r4, [r0, #4]
+loaded: ldr     r5, [r1]
+        exclude r3, r4, r6, 0
+        exclude r4, r5, r6, 2
+        exclude r5, r3, r6, 4
+        flip    r3, r4, r6
+        flip    r4, r5, r6
+        flip    r5, r3, r6
+        str     r5, [r1]
+@ Here also to make r3 |= r4 alone, and then r3's bit 31 XORed by r5's; what follows the fourth instruction does not count.
+unite:
+        movs    r2, #0x87       @ bics, in the upper nine bits
+        movs    r6, r3
+        eors    r6, r4
+        bmi     3f
+        movs    r2, #0x86       @ orrs
+        cmp     r3, #0
+        bpl     4f
+        movs    r2, #0x80       @ ands
+        b       4f
+3:      cmp     r3, #0
+        bmi     4f
+        movs    r6, r3          @ only r4 is a complement: its register gets the result, which the other would have to invert
+        movs    r3, r4
+        movs    r4, r6
+4:      lsls    r2, r2, #7
+        lsls    r6, r4, #3
+        adds    r6, r2
+        adds    r6, r3
+        strh    r6, [r7, #6]
+        exclude r3, r5, r6, 8
+        flip    r3, r5, r6
+        str     r3, [r0]
+        str     r4, [r0, #4]
+        adds    r7, #10
         bx      lr
 
 @ Move from [r1] to [r0], one of which is a high register.
@@ -151,11 +150,9 @@ add_held:
         ldr     r1, [sp, #COUNTER]
         bl      move
         add     r0, sp, #WORK
-        add     r1, sp, #WORK + 4
-        add     r2, sp, #WORK + 8
+        add     r1, sp, #WORK + 8
         bl      full_add
         ldr     r0, [sp, #COUNTER]
-        add     r1, sp, #WORK + 8
         bl      move
         bx      r11
 
@@ -176,37 +173,30 @@ add8:
         ldr     r3, ldmia_all
         strh    r3, [r7]
         adds    r7, #2
-        add     r0, sp, #WORK
-        add     r1, sp, #WORK + 4
-        add     r2, sp, #COUNTERS
+        subs    r0, #16
+        add     r1, sp, #COUNTERS
         bl      full_add
-        add     r0, sp, #WORK + 8
-        add     r1, sp, #WORK + 12
-        add     r2, sp, #COUNTERS
+        ldr     r3, [sp, #WORK + 4]
+        ldr     r4, [sp, #WORK + 12]
+        str     r4, [sp, #WORK + 4]
+        str     r3, [sp, #WORK + 12]
+        adds    r0, #4
         bl      full_add
-        add     r0, sp, #WORK
-        add     r1, sp, #WORK + 8
-        add     r2, sp, #COUNTERS + 4
+        subs    r0, #4
+        adds    r1, #4
         bl      full_add
-        add     r0, sp, #WORK + 4
-        bl      load
-        bl      add_pair
-        add     r0, sp, #WORK + 8
-        bl      load
-        bl      add_pair
-        add     r0, sp, #WORK + 4
-        add     r1, sp, #WORK + 8
-        add     r2, sp, #COUNTERS + 4
+        adds    r0, #4
+        subs    r1, #4
+        bl      load_add
+        adds    r0, #4
+        bl      load_add
+        subs    r0, #4
+        adds    r1, #4
         bl      full_add
-        add     r0, sp, #WORK
-        add     r1, sp, #WORK + 4
-        add     r2, sp, #COUNTERS + 8
+        subs    r0, #4
+        adds    r1, #4
         bl      full_add
         bx      r11
-add_pair:
-        adds    r1, r0, #4
-        add     r2, sp, #COUNTERS
-        b       full_add
 
 @ Sixteen planes, also into eights.
 add16:
@@ -252,9 +242,11 @@ bw_compile_query:               @ (code, bits, idle, to)
         adds    r4, r2, #2
         adds    r5, r2, #3      @ those past the last are not used
         stmia   r0!, {r2-r5}
-        movs    r3, #11
-        movs    r4, #12
-        stmia   r0!, {r3, r4}
+        mov     r3, r10
+        adds    r3, #8
+        movs    r4, #11
+        movs    r5, #12
+        stmia   r0!, {r3-r5}
 
 planes32:
         ldr     r0, [sp, #CODE]
@@ -271,12 +263,11 @@ planes32:
         bl      add_held
 
 @ Carry into the words of the stack: what is not carried on is in the counter's new bit, and carry & ~bit is ~(~carry | bit).
-        add     r2, sp, #COUNTERS + 20
+        add     r1, sp, #COUNTERS + 20
 ripple:
-        str     r2, [sp, #COUNTER]
         ldr     r3, [sp, #WORK]
         ldr     r4, [sp, #WORK + 4]
-        ldr     r5, [r2]
+        ldr     r5, [r1]
         lsls    r4, r4, #29
         lsrs    r4, r4, #29
         lsls    r0, r5, #29
@@ -293,50 +284,38 @@ ripple:
         strh    r6, [r7, #4]
         exclude r4, r3, r6, 2
         flip    r5, r3, r6
-        str     r5, [r2]
+        str     r5, [r1]
         flip    r4, r5, r6
         mov     r5, r10
         eors    r3, r5
         add     r0, sp, #WORK
-        add     r1, sp, #WORK + 4
         bl      unite
         subs    r7, #2
-        ldr     r2, [sp, #COUNTER]
-        ldr     r3, [r2]
-        adds    r2, #4
-        lsls    r3, r3, #29
-        lsrs    r3, r3, #29
-        cmp     r3, #3
+        ldmia   r1!, {r3}
+        lsls    r3, r3, #30
+        lsrs    r3, r3, #30
+        cmp     r3, #3          @ the last word
         bne     ripple
 
-@ Take the lanes that overflow from those that are left.
-        ldr     r3, [sp, #WORK + 4]
-        ldr     r4, [sp, #WORK]
-        lsls    r3, r3, #29
-        lsrs    r3, r3, #29
-        movs    r5, #0x46       @ mov
-        lsls    r5, r5, #8
-        adds    r5, #0x40       @ from r8
-        adds    r6, r5, r3
-        strh    r6, [r7]
-        adds    r5, #0x40       @ to r8
-        lsls    r6, r3, #3
-        adds    r6, r5
-        strh    r6, [r7, #4]
-        movs    r5, #0x87       @ bics
-        cmp     r4, #0
-        bpl     1f
-        movs    r5, #0x80       @ ands
-1:      lsls    r5, r5, #7
-        adds    r5, r3
-        lsls    r4, r4, #3
-        adds    r5, r4
-        strh    r5, [r7, #2]
+@ Join the lanes that overflow to those that are out: r8 holds the complement of these.
+        add     r0, sp, #WORK + 4
+        add     r1, sp, #OUT
+        bl      move
+        ldr     r3, [sp, #WORK]
+        ldr     r4, [sp, #WORK + 4]
+        movs    r5, #0
+        add     r0, sp, #WORK
+        subs    r7, #6
+        bl      unite
+        subs    r7, #2
+        add     r0, sp, #OUT
+        add     r1, sp, #WORK
+        bl      move
         ldr     r3, leave_made
-        strh    r3, [r7, #6]
+        strh    r3, [r7]
         lsrs    r3, r3, #16
-        strh    r3, [r7, #8]
-        adds    r7, #10
+        strh    r3, [r7, #2]
+        adds    r7, #4
         ldr     r4, [sp, #STEPS]
         subs    r4, #1
         str     r4, [sp, #STEPS]
