@@ -185,6 +185,7 @@ static void set_code(bw_scan *scan, const uint32_t *code, uint32_t bits, uint16_
 #else
 #define scan_whole bw_scan_blocks
 #define flips_of(scan) 0
+#define set_code(scan, code, bits, executable) ((void)(executable))
 #endif
 
 /* Blocks [0, blocks) of a batch, the first at file offset `at`; `ahead` bytes from there to the end of the last batch. */
@@ -299,11 +300,7 @@ static int search_flat(bw_source *source, const bw_table *table, const uint32_t 
     search.scan.masks_end = masks + table->bits;
     search.scan.idle = BW_LOW + BW_HIGH - search.planes;
     search.scan.over = 0;
-#ifdef __thumb__
-    set_code(&search.scan, code, table->bits, table->count >= BW_COMPILE_FROM ? executable : NULL);
-#else
-    (void)executable;
-#endif
+    set_code(&search.scan, code, table->bits, executable);
     for (uint32_t i = 0; i < BW_HIGH; i++) {
         search.scan.start.high[i] = 0; /* those that idle stay so */
     }

@@ -144,9 +144,6 @@ uint32_t bw_scan_compiled(const uint32_t *planes, uint32_t blocks, bw_scan *scan
 
 /* Make code for a query: BW_SEARCH_CODE(bits) bytes at `to`, which must be executable. Returns scan->flips. */
 uint32_t bw_compile_query(const uint32_t *code, uint32_t bits, uint32_t idle, uint16_t *to);
-
-/* Documents from which on making the code costs less than it saves. */
-enum { BW_COMPILE_FROM = 1024 };
 #endif
 
 #endif

@@ -149,7 +149,12 @@ static bool runs_ram(void) {
     const volatile uint32_t *registers = (const volatile uint32_t *)0xE000ED00;
     uint32_t control, part = registers[0] >> 4 & 0xFFF, mpu = registers[0x94 / 4]; /* CPUID, MPU_CTRL */
     __asm__ volatile("mrs %0, control" : "=r"(control));
-    return (part == 0xC60 || part == 0xC23 || part == 0xC24 || part == 0xD21) /* Cortex-M0+, M3, M4, M33 */
+#ifdef __ARM_ARCH_6M__
+    bool known = part == 0xC60; /* Cortex-M0+ */
+#else
+    bool known = part == 0xC23 || part == 0xC24 || part == 0xD21; /* Cortex-M3, M4, M33 */
+#endif
+    return known
            && !(control & 1) && (!(mpu & 1) || mpu > 7); /* privileged; all ones is the emulated Pico, which has no MPU */
 }
 
