@@ -23,7 +23,7 @@ _ABI = 2  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
-_COMPILE_FROM = 2048  # documents: from 950 on making code for a query pays, in LittleFS's pieces from 1,300 to 1,900
+_COMPILE_FROM = 2048  # documents: from 1,000 on making code for a query pays, in LittleFS's pieces from 1,300 to 2,000
 _SPARE = 16384  # bytes of RAM that stay free beside it
 _RESIDUAL, _HAS_TEXT = 1, 1  # the last layout known (0 is flat) and flag of a table
 # By their number in sys.implementation._mpy.
