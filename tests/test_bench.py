@@ -20,6 +20,7 @@ MOST = {  # instructions for one code, N = 8192, k = 10, random codes
     "armv7emsp": {128: 38, 256: 75, 512: 150},
     "rv32imc": {128: 38, 256: 72, 512: 150},
 }
+MOST_COMPILED = {"armv6m": {128: 30, 256: 57, 512: 112}, "armv7emsp": {128: 30, 256: 57, 512: 112}}
 GAIN = {"armv6m": 2.2, "armv7emsp": 1.6, "rv32imc": 2.2}  # over SWAR rows at 256 bits
 
 
@@ -39,6 +40,17 @@ def test_targets(arch: str) -> None:
         assert core <= most
         if bits == 256:
             assert measure.rows_row(chip, arch, "swar", workload, 10).instructions_per_code >= GAIN[arch] * core
+
+
+@pytest.mark.parametrize("arch", MOST_COMPILED)
+def test_targets_of_compiled_queries(arch: str) -> None:
+    chip = machine(arch)
+    for bits, most in MOST_COMPILED[arch].items():
+        workload = codes.random_codes(8192, bits, report.QUERIES)
+        assert measure.core_row(chip, arch, workload, 10, "compiled").instructions_per_code <= most
+    workload = codes.random_codes(2048, 256, report.QUERIES)  # from where on firmware/bitwren uses it
+    core, compiled = (measure.core_row(chip, arch, workload, 10, kernel) for kernel in ("core", "compiled"))
+    assert compiled.instructions_per_code < core.instructions_per_code
 
 
 def test_many_results_stay_linear() -> None:
@@ -67,7 +79,7 @@ def test_command(arch: str) -> None:
     done = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
     found = json.loads(done.stdout)
     assert set(found) == {"rows", "query", "module"}
-    assert {row["kernel"] for row in found["rows"]} == {"core", *measure.ROW_KERNELS}
+    assert {row["kernel"] for row in found["rows"]} == {"core", "compiled", *measure.ROW_KERNELS}
     for row in found["rows"]:
         assert set(row) == {"arch", "kernel", "layout", "bits", "n", "k", "codes", "instructions_per_code", "bytes_touched_share"}
         assert row["instructions_per_code"] > 10

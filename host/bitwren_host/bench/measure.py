@@ -16,7 +16,7 @@ from .codes import Workload
 from .machine import Machine
 
 ROW_KERNELS = ("naive", "bytes", "swar", "merged", "harley_seal")
-SEARCH_WORK, ENCODE_WORK = 4100, 4096
+SEARCH_WORK, SEARCH_CODE, ENCODE_WORK = 4100, 6400, 4096
 _NAIVE_MOST = 512  # codes of the bit-by-bit loop: an emulator does a few million of its steps a second
 _ONES = bytes(value.bit_count() for value in range(256))
 
@@ -25,7 +25,7 @@ _ONES = bytes(value.bit_count() for value in range(256))
 class Row:
     """One kernel on one workload.
 
-    :ivar kernel: ``core`` (bitwren's), or one of ROW_KERNELS.
+    :ivar kernel: ``core`` (bitwren's), ``compiled`` (the same with the query made into code first), or one of ROW_KERNELS.
     :ivar layout: ``flat`` blocks or ``rows``.
     :ivar codes: the workload's name.
     :ivar instructions_per_code: everything between call and return, by the number of codes; the mean of the queries.
@@ -43,22 +43,26 @@ class Row:
     bytes_touched_share: float
 
 
-def core_row(machine: Machine, arch: str, workload: Workload, k: int) -> Row:
-    """bitwren's search of a flat table in memory."""
+def core_row(machine: Machine, arch: str, workload: Workload, k: int, kernel: str = "core") -> Row:
+    """bitwren's search of a flat table in memory.
+
+    :param kernel: ``core``, or ``compiled``, which Arm chips have.
+    """
+    function = {"core": "bench_search", "compiled": "bench_compiled"}[kernel]
     count, words = workload.codes.shape
     data = _table(workload.codes)
     machine.clear()
     at = machine.place(data)
-    hits, work = machine.place(bytes(8 * k)), machine.place(bytes(SEARCH_WORK))
+    hits, work = machine.place(bytes(8 * k)), machine.place(bytes(SEARCH_WORK + SEARCH_CODE))
     start, length = (int.from_bytes(data[offset : offset + 4], "little") for offset in (36, 40))  # of section CODE
     instructions, touched = 0, 0
     for query in workload.queries:
         job = machine.job(at, len(data), machine.place(query.tobytes()), k, hits, work)
-        run = machine.call("bench_search", job)
-        _check(machine, f"core on {arch}", workload, query, k, run.result, hits)
+        run = machine.call(function, job)
+        _check(machine, f"{kernel} on {arch}", workload, query, k, run.result, hits)
         instructions += run.instructions
-        touched += machine.call("bench_search", job, watch=(at + start, length)).reads
-    return _row(arch, "core", "flat", workload, k, count, words, instructions, 4 * touched / length)
+        touched += machine.call(function, job, watch=(at + start, length)).reads
+    return _row(arch, kernel, "flat", workload, k, count, words, instructions, 4 * touched / length)
 
 
 def rows_row(machine: Machine, arch: str, kernel: str, workload: Workload, k: int) -> Row:

@@ -111,7 +111,8 @@ def _rows(
             workloads += [texts.codes(bits, count) for texts in sentences]
         for workload in workloads:
             for k in ks:
-                yield measure.core_row(machine, arch, workload, k)
+                for kernel in ("core", "compiled") if arch.startswith("arm") else ("core",):
+                    yield measure.core_row(machine, arch, workload, k, kernel)
     workload = random_codes(max(counts), bits, 1)
     for kernel in measure.ROW_KERNELS:
         yield measure.rows_row(machine, arch, kernel, workload, ks[0])
