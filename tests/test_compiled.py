@@ -242,6 +242,7 @@ def test_emulated_pico() -> None:
         finally:
             board.line.close()
     assert said[0].startswith("COMPILES True 10500 ")
+    assert int(said[0].split()[-1]) <= 12 << 10
     wanted = []
     for k in (3, 70):
         for query in queries:
