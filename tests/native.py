@@ -256,7 +256,7 @@ class NativeCore:
         changes = _Changes(kept[0].address if live is not None else None, kept[0].size, kept[1].address, kept[1].size)
         numbers = ctypes.c_uint32(k), ctypes.c_uint32(effort)
         pointers = (ctypes.byref(source.struct), ctypes.byref(table), ctypes.byref(changes), _at(query))
-        count = self._call("bw_search_effort", *pointers, *numbers, _at(hits), _at(work))
+        count = self._call("bw_search_effort", *pointers, *numbers, _at(hits), _at(work), None)
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
 
     def distance(self, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> int:

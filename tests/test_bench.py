@@ -30,6 +30,7 @@ MOST = {  # instructions for one code, N = 8192, k = 10, random codes
     "armv7emsp": {128: 38, 256: 75, 512: 150},
     "rv32imc": {128: 38, 256: 72, 512: 150},
 }
+MOST_COMPILED = {"armv6m": {128: 30, 256: 57, 512: 112}, "armv7emsp": {128: 30, 256: 57, 512: 112}}
 GAIN = {"armv6m": 2.2, "armv7emsp": 1.6, "rv32imc": 2.2}  # over SWAR rows at 256 bits
 INTERPRETED = {"viper": 5, "python": 100}  # over MicroPython's own engines at 256 bits, Cortex-M0+
 WHOLE = 2_500_000  # instructions of a query among 10,000 documents
@@ -61,6 +62,17 @@ def test_targets(arch: str) -> None:
         assert core <= most
         if bits == 256:
             assert measure.rows_row(chip, arch, "swar", workload, 10).instructions_per_code >= GAIN[arch] * core
+
+
+@pytest.mark.parametrize("arch", MOST_COMPILED)
+def test_targets_of_compiled_queries(arch: str) -> None:
+    chip = machine(arch)
+    for bits, most in MOST_COMPILED[arch].items():
+        workload = codes.random_codes(8192, bits, report.QUERIES)
+        assert measure.core_row(chip, arch, workload, 10, "compiled").instructions_per_code <= most
+    workload = codes.random_codes(2048, 256, report.QUERIES)  # from where on firmware/bitwren uses it
+    core, compiled = (measure.core_row(chip, arch, workload, 10, kernel) for kernel in ("core", "compiled"))
+    assert compiled.instructions_per_code < core.instructions_per_code
 
 
 def test_many_results_stay_linear() -> None:
@@ -206,6 +218,7 @@ def test_command() -> None:
     assert set(found) == {"rows", "query", "module"}
     assert {(row["kernel"], row["layout"]) for row in found["rows"]} == {
         ("core", "flat"),
+        ("compiled", "flat"),
         ("core", "residual"),
         *((kernel, "rows") for kernel in measure.ROW_KERNELS),
     }

@@ -392,6 +392,7 @@ def test_info(board: Path) -> None:
         "threshold": 20,
         "storage": {"encoder": "ram", "table": "ram"},
         "native": "x64",
+        "compiles": False,
     }
 
 

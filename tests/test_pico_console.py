@@ -124,6 +124,7 @@ def test_files_are_read_in_place(console: Board, bundle: Bundle) -> None:
         "threshold": 40,
         "storage": {"encoder": "mapped", "table": "mapped"},
         "native": "armv6m",
+        "compiles": False,
     }
 
 

@@ -24,6 +24,8 @@ _ABI = 3  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
+_COMPILE_FROM = 2048  # documents: from 1,000 on making code for a query pays, in LittleFS's pieces from 1,300 to 2,000
+_SPARE = 16384  # bytes of RAM that stay free beside it
 _LAYOUTS = "flat", "residual", "rows"  # by their numbers in a table
 _HAS_TEXT = 1  # flag of a table
 # By their number in sys.implementation._mpy.
@@ -97,7 +99,8 @@ class Wren:
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
-        self._work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
+        self._work = self._work_memory(layout)
+        self._compiles = len(self._work) > max(native.ENCODE_WORK, native.SEARCH_WORK)
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
@@ -192,9 +195,23 @@ class Wren:
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
                 ("native", self._engine),
+                ("compiles", self._compiles),
                 ("ram", self._ram),
             )
         )
+
+    def _work_memory(self, layout):
+        """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
+        native = self._native
+        size = max(native.ENCODE_WORK, native.SEARCH_WORK)
+        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
+        gc.collect()
+        if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
+            try:
+                return bytearray(native.SEARCH_WORK + code)
+            except MemoryError:  # there is enough, but not in one piece
+                pass
+        return bytearray(size)
 
     def _encode(self, text):
         """Bring the code of a text into _code."""

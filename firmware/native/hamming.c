@@ -94,8 +94,8 @@ static uint32_t set_start(search *search) {
 }
 
 /* Take the distances of the lanes in `lanes` of the block that the scan has stopped at: counter - start, plus 2^planes where
- * the counter overflowed. */
-static void take_lanes(search *search, uint32_t lanes, uint32_t start, uint32_t slot) {
+ * the counter overflowed. `flips` are the counters' bits that are complements. */
+static void take_lanes(search *search, uint32_t lanes, uint32_t flips, uint32_t start, uint32_t slot) {
     const uint32_t *low = search->scan.count.low, *high = search->scan.count.high;
     for (uint32_t lane = 0; lanes > 0; lane++, lanes >>= 1) {
         while ((lanes & 0xFF) == 0) { /* mostly there is one */
@@ -110,7 +110,7 @@ static void take_lanes(search *search, uint32_t lanes, uint32_t start, uint32_t 
             for (const uint32_t *plane = low + BW_LOW; plane > low;) {
                 value = value << 1 | (*--plane >> lane & 1);
             }
-            take(search, value - start, slot + lane);
+            take(search, (value ^ flips) - start, slot + lane);
         }
     }
 }
@@ -175,20 +175,41 @@ static void all_overflowed(bw_scan *scan) {
     scan->over = UINT32_MAX;
 }
 
+/* Whole blocks are scanned by the query's own code, if it has any. */
+#ifdef __thumb__
+#define scan_whole bw_scan_compiled
+#define flips_of(scan) (scan)->flips
+
+static void set_code(bw_scan *scan, const uint32_t *code, uint32_t bits, uint16_t *executable) {
+    scan->code = NULL;
+    scan->flips = 0;
+    if (executable) {
+        scan->flips = bw_compile_query(code, bits, scan->idle, executable);
+        scan->code = (const uint8_t *)executable + 1;
+    }
+}
+#else
+#define scan_whole bw_scan_blocks
+#define flips_of(scan) 0
+#define set_code(scan, code, bits, executable) ((void)(executable))
+#endif
+
 /* Blocks [0, blocks) of a batch, the first at file offset `at`; `ahead` bytes from there to the end of the last batch. */
-static int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_t *live, uint32_t blocks, uint32_t slot) {
+static __attribute__((noinline)) int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_t *live, uint32_t blocks, uint32_t slot) {
     bw_scan *scan = &search->scan;
     uint32_t shift = search->planes + 2, all = 1u << search->planes; /* a block is 2^shift bytes: no division, which is a call */
     uint32_t below = search->below, start = set_start(search);
     for (uint32_t block = 0; block < blocks; block++) {
         const uint8_t *planes;
         uint32_t done = block << shift, together = bw_span(search->source, at + done, &planes) >> shift;
+        uint32_t flips = 0;
         int left;
         scan->live = live + block;
         if (together > 0) {
             uint32_t run = below > all ? 1 : bw_min(together, blocks - block);
-            uint32_t passed = bw_scan_blocks((const uint32_t *)(const void *)planes, run, scan);
+            uint32_t passed = scan_whole((const uint32_t *)(const void *)planes, run, scan);
             left = passed < run;
+            flips = left ? flips_of(scan) : 0;
             block += left ? passed : run - 1;
         } else {
             left = scan_pieces(search, at + done, ahead - done, live[block]);
@@ -201,7 +222,7 @@ static int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_
             left = 1;
         }
         if (left) {
-            take_lanes(search, below > all ? live[block] : live[block] & ~scan->over, start, slot + BW_LANES * block);
+            take_lanes(search, below > all ? live[block] : live[block] & ~scan->over, flips, start, slot + BW_LANES * block);
             if (search->below == 0) {
                 return BW_OK; /* nothing can be nearer */
             }
@@ -339,7 +360,7 @@ static void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
 }
 
 int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
-                     uint32_t effort, bw_hit *hits, uint8_t *work) {
+                     uint32_t effort, bw_hit *hits, uint8_t *work, uint16_t *executable) {
     search search;
     uint32_t *words = (uint32_t *)(void *)work;
     search.planes = bw_log2(table->bits);
@@ -374,6 +395,7 @@ int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes 
         }
     } else {
         set_masks(&search, code, words);
+        set_code(&search.scan, code, table->bits, table->layout == BW_ROWS ? NULL : executable);
     }
     for (uint32_t distance = 0; search.purpose == COUNT && distance <= table->bits; distance++) {
         search.occurrences[distance] = 0;

@@ -161,10 +161,23 @@ typedef struct bw_scan {
     uint32_t idle;     /* words of `high` that are not in use */
     const uint32_t *masks, *masks_end; /* the query, a word of all ones or zeros a plane; a multiple of 32 planes */
     const uint32_t *live;              /* a word a block: its live lanes */
+#ifdef __thumb__
+    const void *code; /* what bw_compile_query made, its lowest address bit set, or NULL */
+    uint32_t flips;   /* and what it returned, or 0 */
+#endif
 } bw_scan;
 
 /* Scan blocks until one has a live lane whose count does not overflow. Returns how many were passed before it. */
 uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
+
+#ifdef __thumb__
+/* The same by scan->code where there is any. Bit j of a count is then its complement where scan->flips has a 1. */
+uint32_t bw_scan_compiled(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
+
+/* Make code for a query: BW_SEARCH_CODE(bits) bytes at `to`, which must be executable. Returns scan->flips. */
+uint32_t bw_compile_query(const uint32_t *code, uint32_t bits, uint32_t idle, uint16_t *to);
+#endif
+
 
 /* Residual blocks, of one or two words a plane. What counts their planes: scan.c, and scan_thumb.S, which knows the offsets. */
 enum {

@@ -150,6 +150,34 @@ static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
 
+#ifdef __thumb__
+/* Whether this processor runs what was just written to RAM. MicroPython keeps this module itself and viper functions in the same
+ * heap, so mostly it does: not where a cache lies between (Cortex-M7, M55), or an MPU may forbid it. */
+static bool runs_ram(void) {
+    const volatile uint32_t *registers = (const volatile uint32_t *)0xE000ED00;
+    uint32_t control, part = registers[0] >> 4 & 0xFFF, mpu = registers[0x94 / 4]; /* CPUID, MPU_CTRL */
+    __asm__ volatile("mrs %0, control" : "=r"(control));
+#ifdef __ARM_ARCH_6M__
+    bool known = part == 0xC60; /* Cortex-M0+ */
+#else
+    bool known = part == 0xC23 || part == 0xC24 || part == 0xD21; /* Cortex-M3, M4, M33 */
+#endif
+    return known
+           && !(control & 1) && (!(mpu & 1) || mpu > 7); /* privileged; all ones is the emulated Pico, which has no MPU */
+}
+
+/* What is behind the work memory, if the query may become code there. */
+static uint16_t *executable(uint8_t *work, size_t size, const bw_table *table) {
+    uint8_t *to = work + BW_SEARCH_WORK;
+    bool fits = size >= BW_SEARCH_WORK + BW_SEARCH_CODE(table->bits);
+    uint32_t region = (uintptr_t)to >> 28; /* RAM is 2 and 3, on QEMU's boards 0; 1 may be data memory of its own (STM32's CCM) */
+    return fits && region < 4 && region != 1 && runs_ram() ? (uint16_t *)(void *)to : NULL;
+}
+#else
+#define runs_ram() 0
+#define executable(work, size, table) NULL
+#endif
+
 /* A buffer that may be left out, or None. */
 static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t index, uint32_t *length) {
     size_t size = 0;
@@ -162,7 +190,8 @@ static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t
 }
 
 /* search(source, code, k, hits, work, effort=100, live=None, rows=None) -> number of hits, pairs (distance, slot) of 32 bits each, or
- * an error. live: a word for every 32 slots, in place of the file's; rows: codes of the slots after the file's. */
+ * an error. live: a word for every 32 slots, in place of the file's; rows: codes of the slots after the file's.
+ * Where `work` is SEARCH_CODE * bits / 512 bytes longer than SEARCH_WORK, a flat table is searched by code made for the query. */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     bw_source source;
     bw_table table;
@@ -174,14 +203,15 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     if (k == 0 || k > size / sizeof(bw_hit)) {
         mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
     }
-    uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, NULL);
+    uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, &size);
     changes.live = get_words(count, arguments, 6, &changes.live_size);
     changes.rows = get_words(count, arguments, 7, &changes.rows_size);
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
         uint32_t effort = count > 5 ? get_unsigned(arguments[5]) : 100;
-        result = bw_search_effort(&source, &table, &changes, code, k, effort, hits, work);
+        result = bw_search_effort(&source, &table, &changes, code, k, effort, hits, work,
+                                  executable(work, size, &table));
     }
     return mp_obj_new_int(result);
 }

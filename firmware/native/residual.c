@@ -97,7 +97,7 @@ static uint32_t bit_length(uint32_t value) {
 
 /* start + r, or start - r with `negate` all ones, r a lane's weight above the minimum: in two's complement, each of `width` planes
  * to `sum` where there is one. Returns the lanes where it is negative. */
-static uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start, uint32_t negate, uint32_t width,
+static __attribute__((noinline)) uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start, uint32_t negate, uint32_t width,
                        uint32_t *sum) {
     uint32_t carry = negate, s = 0;
     for (uint32_t j = 0; j < width; j++, weights += scan->groups) {

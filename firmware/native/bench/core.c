@@ -27,6 +27,20 @@ int bench_search(const bench_job *job) {
     return status < 0 ? status : bw_search(&source, &table, job->query, job->number, job->out, job->work);
 }
 
+/* The same with the query compiled to code, behind the work memory. */
+int bench_compiled(const bench_job *job) {
+    bw_source source;
+    bw_table table;
+    set_source(&source, job);
+    int status = bw_open_table(&source, &table);
+    uint16_t *executable = (uint16_t *)(void *)(job->work + BW_SEARCH_WORK);
+    bw_changes none;
+    none.live = none.rows = NULL;
+    none.live_size = none.rows_size = 0;
+    return status < 0 ? status
+                      : bw_search_effort(&source, &table, &none, job->query, job->number, 100, job->out, job->work, executable);
+}
+
 int bench_tokens(const bench_job *job) {
     bw_source source;
     bw_encoder encoder;

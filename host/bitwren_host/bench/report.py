@@ -24,6 +24,7 @@ CHIPS = {
 }
 KERNELS = {
     ("core", "flat"): "bitwren, flat",
+    ("compiled", "flat"): "bitwren, flat, query compiled",
     ("core", "residual"): "bitwren, residual",
     ("naive", "rows"): "bit by bit",
     ("bytes", "rows"): "table of bytes",

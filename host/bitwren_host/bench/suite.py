@@ -9,7 +9,6 @@ from typing import Any
 
 from bitwren.errors import BitwrenError
 from bitwren.hamming import WIDTHS
-from bitwren.table import LAYOUTS
 
 from ..board_files import cache_folder, data_folder
 from ..show import Progress
@@ -71,7 +70,7 @@ def run(plan: Plan, progress: Progress) -> Report:
         _demand_pico()
     corpus = whole.read(plan.corpus) if plan.corpus else whole.made_corpus()
     curve = len(CURVE) if plan.sentences and CURVE_BITS in plan.widths else 0
-    pico_steps = with_pico * (len(plan.widths) + len(LAYOUTS))
+    pico_steps = with_pico * (len(plan.widths) + len(whole.LAYOUTS))
     step = _Step(progress, (len(plan.archs) + 1) * len(plan.widths) + curve + pico_steps)
     machines = {arch: Machine(arch, program.build(arch)) for arch in plan.archs}
     report = Report()
@@ -102,7 +101,7 @@ def _encoding_and_module(report: Report, machines: dict[str, Machine], bits: int
         encoding = measure.query(machine, 256, TEXT)
         stack = {"encode_stack_bytes": encoding.pop("encode_stack_bytes")}
         codes = random_codes(1024, bits, 1)
-        stack["search_stack_bytes"] = max(measure.search_stack(machine, codes, 100, layout) for layout in LAYOUTS)
+        stack["search_stack_bytes"] = max(measure.search_stack(machine, codes, 100, layout) for layout in whole.LAYOUTS)
         report.query[arch] = encoding
         report.module[arch] = program.module_bytes(arch) | stack | {"largest_frames": program.largest_frames(arch)}
     for arch in program.MODULES:
@@ -112,7 +111,7 @@ def _encoding_and_module(report: Report, machines: dict[str, Machine], bits: int
 def _whole_queries(report: Report, corpus: whole.Corpus, step: _Step) -> None:
     built = whole.bundles(corpus)
     found: dict[str, Any] = {}
-    for layout in LAYOUTS:
+    for layout in whole.LAYOUTS:
         step(f"a whole query, {layout}")
         found[layout] = whole.measure(corpus, built[layout])
     rams = [measured.pop("ram") for measured in found.values()]
@@ -146,7 +145,7 @@ class _Texts:
 
 
 def _laid_out(workload: Workload) -> dict[str, Workload]:
-    return {layout: workload.laid_out(layout) for layout in LAYOUTS}
+    return {layout: workload.laid_out(layout) for layout in whole.LAYOUTS}
 
 
 def _rows(machine: Machine, arch: str, bits: int, plan: Plan, workloads: Iterable[dict[str, Workload]]) -> Iterator[Row]:
@@ -158,9 +157,11 @@ def _rows(machine: Machine, arch: str, bits: int, plan: Plan, workloads: Iterabl
 
 def _core_rows(machine: Machine, arch: str, ks: Sequence[int], workloads: Iterable[dict[str, Workload]]) -> Iterator[Row]:
     for workload in workloads:
-        for layout in LAYOUTS:
+        for layout in whole.LAYOUTS:
             for k in ks:
                 yield measure.core_row(machine, arch, workload[layout], k, layout)
+                if layout == "flat" and arch.startswith("arm"):
+                    yield measure.core_row(machine, arch, workload[layout], k, layout, "compiled")
 
 
 def _demand_pico() -> None:

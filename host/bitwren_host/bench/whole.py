@@ -20,7 +20,7 @@ from . import made
 from .pico import CountingPico
 
 DOCUMENTS, BITS, ANSWERS = 10_000, 256, 3
-LAYOUTS = table.LAYOUTS
+LAYOUTS = ("flat", "residual")
 _WATCHED = {name: f"native.{name}" for name in ("encode", "search", "record", "read")}
 # What stays allocated is measured after each step.
 _OPEN = f"""
