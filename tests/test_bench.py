@@ -34,7 +34,7 @@ MOST_COMPILED = {"armv6m": {128: 30, 256: 57, 512: 112}, "armv7emsp": {128: 30, 
 GAIN = {"armv6m": 2.2, "armv7emsp": 1.6, "rv32imc": 2.2}  # over SWAR rows at 256 bits
 INTERPRETED = {"viper": 5, "python": 100}  # over MicroPython's own engines at 256 bits, Cortex-M0+
 WHOLE = 2_500_000  # instructions of a query among 10,000 documents
-RAM, MODULE = 12 * 1024, 14_000  # bytes beyond the module, and of it
+RAM, MODULE = 12 * 1024, 14 * 1024  # bytes beyond the module, and of it
 
 ROOT = Path(__file__).parents[1]
 needs_pico = pytest.mark.skipif(

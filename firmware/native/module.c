@@ -294,6 +294,9 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     (void)args;
     MP_DYNRUNTIME_INIT_ENTRY
     CONTENTS(STORE_FUNCTION, STORE_NUMBER)
+    if (runs_ram()) {
+        STORE_NUMBER(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_BITS))
+    }
     MP_DYNRUNTIME_INIT_EXIT
 }
 
@@ -305,6 +308,9 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
 static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_bitwren_native)},
     CONTENTS(FUNCTION_ENTRY, NUMBER_ENTRY)
+#ifdef __thumb__
+    NUMBER_ENTRY(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_BITS)) /* a table cannot ask the chip; search() does */
+#endif
 };
 static MP_DEFINE_CONST_DICT(globals, globals_table);
 

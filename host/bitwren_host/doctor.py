@@ -40,7 +40,7 @@ class Finding:
     needed: bool = False
 
 
-# In the order of pyproject.toml, its extra "dev" last: needed for the basics, and what for.
+# In the order of pyproject.toml: needed for the basics, and what for.
 PACKAGES = {
     "ai-edge-litert": (False, "bitwren verify: the TFLite runtime to compare with"),
     "click": (True, "the command line"),
@@ -52,8 +52,16 @@ PACKAGES = {
     "rich": (True, "what is printed"),
     "rp2040py": (False, "--on pico: the emulated Raspberry Pi Pico"),
     "tflite": (True, "bitwren build: reading an encoder's head"),
-    "pyelftools": (False, "make natmods: MicroPython's linker of native modules"),
-    "unicorn": (False, "bitwren bench: the processors that count instructions"),
+}
+
+# Of pyproject.toml's optional dependencies, those that a command or make wants; the rest are training's and the tests' own.
+EXTRAS = {
+    "pyelftools": "make natmods, bitwren bench",
+    "unicorn": "bitwren bench: counting instructions",
+    "pytest": "make test",
+    "torch": "training an encoder",
+    "tensorflow": "training an encoder",
+    "sentence-transformers": "training an encoder: the teacher",
 }
 
 # Programs of which one is enough, Debian's package with the first, what for.
@@ -65,6 +73,7 @@ TOOLS = (
     (("clang-22", "xtensa-esp32-elf-gcc"), "clang-22", "native module for ESP32, ESP32-S2 and ESP32-S3"),
     (("qemu-system-arm",), "qemu-system-arm", "--on qemu-m3, --on qemu-m4f"),
     (("qemu-system-riscv32",), "qemu-system-misc", "--on qemu-rv32"),
+    (("qemu-xtensa",), "qemu-user", "make test: the native module for ESP32"),
 )
 
 MODULES = {
@@ -85,7 +94,8 @@ def examine(ports: Sequence[str] = (), ask: bool = True) -> list[Finding]:
     """
     version = ".".join(map(str, sys.version_info[:3]))
     found = [Finding("Python", "python", OK, version, "", needed=True)]  # an older one does not run this
-    found += [_package(name) for name in PACKAGES]
+    found += [_package("Python packages", name, use, needed) for name, (needed, use) in PACKAGES.items()]
+    found += [_package("Python packages for some commands", name, use) for name, use in EXTRAS.items()]
     found += [_tool(*tool) for tool in TOOLS]
     found += [_module(made_for, boards) for made_for, boards in MODULES.items()]
     found += [_emulated(name) for name in ("unix", "pico", *MACHINES)]
@@ -124,18 +134,17 @@ def lacking(found: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in found if finding.needed and finding.state != OK]
 
 
-def _package(name: str) -> Finding:
-    needed, use = PACKAGES[name]
+def _package(group: str, name: str, use: str = "", needed: bool = False) -> Finding:
     minimum = _minimum(name)
     wanted = f"{name}>={minimum}" if minimum else name
     remedy = f"pip install '{wanted}'"
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding("Python packages", name, MISSING, "", use, remedy, needed)
+        return Finding(group, name, MISSING, "", use, remedy, needed)
     if minimum and _numbers(version) < _numbers(minimum):
-        return Finding("Python packages", name, PROBLEM, version, use, f"too old: {remedy}", needed)
-    return Finding("Python packages", name, OK, version, use, needed=needed)
+        return Finding(group, name, PROBLEM, version, use, f"too old: {remedy}", needed)
+    return Finding(group, name, OK, version, use, needed=needed)
 
 
 def _minimum(name: str) -> str | None:
@@ -186,7 +195,7 @@ def _emulated(name: str) -> Finding:
         image, target, program = builds / name / "firmware.elf", "qemu", MACHINES[name].emulator
     if not image.is_file():
         return Finding("Emulated boards", name, MISSING, "", use, f"make {target}")
-    there = not program or (shutil.which(program) if name in MACHINES else _package(program).state == OK)
+    there = not program or (shutil.which(program) if name in MACHINES else _package("", program).state == OK)
     if not there:
         return Finding("Emulated boards", name, PROBLEM, "", use, f"it needs {program}: see above")
     return Finding("Emulated boards", name, OK, "", use)
