@@ -20,7 +20,7 @@ from bitwren.errors import BitwrenError
 from bitwren.frontend import Rows
 from bitwren.hamming import WIDTHS
 from bitwren.tokenizer import Vocabulary
-from bitwren_host.bench import measure, program, report
+from bitwren_host.bench import measure, program, suite
 from bitwren_host.bench.machine import Machine
 
 PAST_END = 0x5A
@@ -194,7 +194,7 @@ def test_the_largest_products(machine: Machine, inputs: int) -> None:
 @pytest.mark.parametrize("arch", MOST)
 def test_what_encoding_takes(arch: str) -> None:
     try:
-        taken = measure.query(Machine(arch, program.build(arch)), 256, report.TEXT)
+        taken = measure.query(Machine(arch, program.build(arch)), 256, suite.TEXT)
     except BitwrenError as error:
         pytest.skip(str(error))
     steps = [taken[f"{step}_instructions"] for step in ("tokenize", "pool", "head")]

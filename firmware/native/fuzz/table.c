@@ -47,7 +47,7 @@ static int search(bw_source *source, const bw_table *table, const edits *e, cons
                   bw_hit *hits) {
     uint8_t *work = malloc(BW_SEARCH_WORK);
     memset(work, 0x5A, BW_SEARCH_WORK);
-    int found = bw_search_effort(source, table, &e->changes, code, k, effort, hits, work);
+    int found = bw_search_effort(source, table, &e->changes, code, k, effort, hits, work, NULL);
     free(work);
     return found;
 }

@@ -20,9 +20,9 @@ ENGINES = {"viper": 65_536, "python": 8192}
 _SEARCH = """
 from array import array
 from bitwren import fallback
-from bitwren.storage import File
+from bitwren.storage import File, InDirectory, Window
 core = fallback.core("{engine}")
-table = File(core, "/{engine}.bwt", b"BWT1", "ram").source
+table = File(core, InDirectory("/{engine}.bwt", Window()), b"BWT1", "ram").source
 code, hits, work = bytearray({code}), array("I", bytes(8 * {k})), bytearray(core.SEARCH_WORK)
 found = []
 def search():
