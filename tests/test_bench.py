@@ -71,7 +71,7 @@ def test_targets_of_compiled_queries(arch: str) -> None:
         workload = codes.random_codes(8192, bits, suite.QUERIES)
         assert measure.core_row(chip, arch, workload, 10, kernel="compiled").instructions_per_code <= most
     workload = codes.random_codes(2048, 256, suite.QUERIES)  # from where on firmware/bitwren uses it
-    core, compiled = (measure.core_row(chip, arch, workload, 10, kernel) for kernel in ("core", kernel="compiled"))
+    core, compiled = (measure.core_row(chip, arch, workload, 10, kernel=kernel) for kernel in ("core", "compiled"))
     assert compiled.instructions_per_code < core.instructions_per_code
 
 
