@@ -244,18 +244,14 @@ class Wren:
             return Hit(distance, *self._changes.record(slot))
         place = array("I", (0, 0))
         self._demand(self._native.record(self._table.source, slot, place), self._table)
-        offset, left = place
-        id_size, answer_size = unpack_from("<HH", self._read(self._table, offset, 4))
-        offset, left = offset + 4, left - 4 - id_size - answer_size
-        if left < 0:
+        record = memoryview(self._read(self._table, *place))
+        id_size, answer_size = unpack_from("<HH", record) if len(record) >= 4 else (0xFFFF, 0)
+        answer_at = 4 + id_size
+        text_at = answer_at + answer_size
+        if text_at > len(record):
             raise Error(messages.bad_file(self._table.path, messages.FORMAT))
-        name = self._text(offset, id_size)
-        answer = self._text(offset + id_size, answer_size)
-        text = self._text(offset + id_size + answer_size, left) if self._flags & _HAS_TEXT else None
-        return Hit(distance, name, answer, text)
-
-    def _text(self, offset, length):
-        return str(self._read(self._table, offset, length), "utf-8")
+        text = str(record[text_at:], "utf-8") if self._flags & _HAS_TEXT else None
+        return Hit(distance, str(record[4:answer_at], "utf-8"), str(record[answer_at:text_at], "utf-8"), text)
 
     def _read(self, file, offset, length):
         buffer = bytearray(length)
