@@ -74,7 +74,7 @@ def _gains(report: Report) -> Iterator[str]:
             other = [row for row in rows if (row.arch, row.kernel, row.layout) == (arch, kernel, layout)]
             times = other[-1].instructions_per_code / core.instructions_per_code if other else 0
             values.append(f"{times:,.1f}" if 0 < times < 20 else f"{times:,.0f}" if other else "")
-        if kernel != "core":
+        if kernel not in ("core", "compiled"):
             yield _line(name, *values)
 
 
