@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from test_agreement import need
 from test_command import bitwren, fails
+from test_native_hostile import mend
 
-from bitwren import bundle, edit
+from bitwren import bundle, edit, table
 from bitwren.bundle import Bundle
-from bitwren.corpus import read_corpus, read_questions
+from bitwren.corpus import Document, read_corpus, read_questions
 from bitwren.encoder import EncoderFolder
+from bitwren.errors import FormatError
 from bitwren_host.console import ALWAYS_EXACT
 from bitwren_host.targets import open_target
 
@@ -100,3 +103,36 @@ def test_a_person_at_a_board(folder: Path) -> None:
     assert said[begin + 1] == f"effort is 10 %{exact}"
     assert said[begin + 2 : begin + 5] == ranked
     assert said[begin + 6 : begin + 9] == [SENTENCE, SENTENCE, f"effort is 10 %{exact}"]
+
+
+def test_a_table_built_for_less(tmp_path: Path) -> None:
+    """It says what that finds, and is asked so on every target unless a query wants another share."""
+    need("unix")
+    folder = tmp_path / "hasty"
+    done = bitwren("build", SAMPLE / "corpus.csv", "-o", folder, "--bits", 256, "--effort", 15)
+    said = re.search(r"an effort of 15 % finds (\d+\.\d) % of .* reads (\d+\.\d) % of", done.stderr.decode())
+    assert said
+    made = Bundle.read(folder)
+    assert (made.table.layout, made.table.effort, made.table.notes["effort"]["percent"]) == ("residual", 15, 15)
+    assert 20 < float(said[1]) < 100 * made.table.notes["effort"]["recall@10"] + 0.1 < 100
+    assert 12 < float(said[2]) < 25
+    for question in QUESTIONS:
+        assert made.answer(question, 5) == made.answer(question, 5, 15)
+    with open_target("unix", folder) as board:
+        for effort in (None, 100, 40):
+            assert [board.answer(q, 5, effort) for q in QUESTIONS] == [made.answer(q, 5, effort) for q in QUESTIONS]
+    assert "exact" not in made.answer("abc", 1, 100)
+    assert edit.append(made, [Document("late", "a late one", "late", "")]).table.effort == 15
+
+
+def test_an_effort_that_no_table_has(tmp_path: Path) -> None:
+    arguments = ("build", SAMPLE / "corpus.csv", "-o", tmp_path / "none")
+    fails(bitwren(*arguments, "--effort", 0), SENTENCE)
+    fails(bitwren(*arguments, "--effort", 50, "--layout", "flat"), "effort below 100 is for the residual layout")
+    assert not (tmp_path / "none").exists()
+    made = bundle.build(read_corpus(SAMPLE / "corpus.csv")[:40], EncoderFolder.find("base"), 64, layout="residual")
+    data = bytearray(table.write(made.table))
+    data[320] = 200
+    mend(data)
+    with pytest.raises(FormatError, match="its effort is 200 percent"):
+        table.read(bytes(data))

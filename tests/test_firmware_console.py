@@ -70,6 +70,7 @@ class StandIn:
     """Answers every query with itself, backwards."""
 
     notice = None
+    effort = 100
 
     def __init__(self, package: ModuleType) -> None:
         self._package = package

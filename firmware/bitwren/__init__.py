@@ -88,14 +88,15 @@ class Wren:
         encoder, table = files(self.path)
         self._encoder = File(native, encoder, b"BWE1", storage)
         self._table = File(native, table, b"BWT1", storage)
-        fields = self._read(self._table, _FIELDS, 32)
+        fields = self._read(self._table, _FIELDS, 33)
         slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
         if layout >= len(_LAYOUTS):
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
         self._slots = slots + unpack_from("<H", fields, 14)[0]  # of the file
         self._changes = None  # what append() and delete() have changed since
         self._layout = layout
-        if fields[16:] != self._read(self._encoder, _IDENTITY, 16):
+        self.effort = fields[32] if 0 < fields[32] < 100 else 100  # percent of a residual table to read
+        if fields[16:32] != self._read(self._encoder, _IDENTITY, 16):
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
@@ -107,15 +108,17 @@ class Wren:
     def __len__(self):
         return self.count
 
-    def search(self, text, k=None, effort=100):
+    def search(self, text, k=None, effort=None):
         """The k nearest documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
-        :param effort: percent of a residual table's codes to read at most, 1 to 100; exact at 100, as other layouts always are.
+        :param effort: percent of a residual table's codes to read at most, 1 to 100, else what it was built for; exact at
+            100, as other layouts always are.
         """
         text = self._refuse_text(text)
         k = min(DEFAULT_K, self.count) if k is None else k
         self._refuse(k)
+        effort = self.effort if effort is None else effort
         if type(effort) is not int or not 1 <= effort <= 100:
             raise Error(messages.EFFORT)
         self._encode(text)
@@ -168,7 +171,7 @@ class Wren:
 
     def answer(self, query, k=None, effort=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
-        effort = 100 if effort is None else effort
+        effort = self.effort if effort is None else effort
         try:
             hits = self.search(query, k, effort)
         except Error as error:

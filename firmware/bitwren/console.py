@@ -68,7 +68,7 @@ class Console:
         self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
         self._line = bytearray(LINE)
         self._byte = bytearray(1)
-        self._effort = 100  # of a person's questions
+        self._effort = wren.effort  # of a person's questions
         self._after_return = False  # a newline that follows is the same line's end
         self._prompted = False  # the cursor stands behind a prompt
 

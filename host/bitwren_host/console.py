@@ -21,7 +21,7 @@ HELP = (
 ALWAYS_EXACT = "effort changes nothing here: this table is searched exactly anyway"
 
 
-def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int, out: TextIO) -> None:
+def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int | None, out: TextIO) -> None:
     """Answer each line of a pipe with one JSON object on one line (docs/protocol.md)."""
     for raw in lines:
         try:
@@ -33,7 +33,7 @@ def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int, ou
         print(json.dumps(reply, ensure_ascii=False), file=out, flush=True)
 
 
-def converse(target: Target, k: int, effort: int) -> None:
+def converse(target: Target, k: int, effort: int | None) -> None:
     """Ask a person for questions until they leave."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives input() history and editing)
@@ -77,11 +77,12 @@ def _parse_k(line: str, k: int) -> int:
     return wanted
 
 
-def _parse_effort(line: str, effort: int) -> int:
+def _parse_effort(line: str, effort: int | None) -> int | None:
     try:
         wanted = int(line[len(":effort") :])
         check_effort(wanted)
     except (ValueError, BitwrenError):
-        show.out.print(f":effort takes a number from 1 to 100, as in ':effort 10'; it is {effort}")
+        now = effort or "what the table was built for"
+        show.out.print(f":effort takes a number from 1 to 100, as in ':effort 10'; it is {now}")
         return effort
     return wanted

@@ -26,8 +26,11 @@ ANSWER_SECONDS = 60.0
 class Target(Protocol):
     """Something that answers queries as docs/protocol.md says."""
 
-    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
-        """One answer object: hits and confidence, or an error. ``effort``: percent of a residual table's codes to read."""
+    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
+        """One answer object: hits and confidence, or an error.
+
+        :param effort: percent of a residual table's codes to read; None: what the table was built for.
+        """
 
     def info(self) -> dict[str, Any]:
         """What answers: documents, bits, how files are read, which code runs."""
@@ -39,7 +42,7 @@ class HostTarget:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
         """Search with the reference."""
         return self._bundle.answer(query, k, effort)
 
@@ -57,9 +60,9 @@ class LineTarget:
         self._line = line
         self._seconds = seconds
 
-    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
         """Send one JSON line and read one."""
-        return self._ask({"query": query, "k": k} | ({} if effort == 100 else {"effort": effort}))
+        return self._ask({"query": query, "k": k} | ({} if effort is None else {"effort": effort}))
 
     def info(self) -> dict[str, Any]:
         """The board's own description of itself."""

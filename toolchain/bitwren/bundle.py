@@ -15,6 +15,7 @@ import numpy as np
 from . import __version__, container, lower, ordering, residual
 from . import table as tables
 from .corpus import Document
+from .effort import measure
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
 from .hamming import Codes, distances
@@ -46,25 +47,28 @@ class Bundle:
                 "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
             )
 
-    def search(self, query: str, k: int, effort: int = 100) -> list[tables.Hit]:
+    def search(self, query: str, k: int, effort: int | None = None) -> list[tables.Hit]:
         """The k nearest documents, by (distance, slot).
 
-        :param effort: percent of a residual table's codes that a chip reads; below 100 documents may be missing.
+        :param effort: percent of a residual table's codes that a chip reads, below 100 documents may be missing; None: what the
+            table was built for.
         :raises QueryError: when the query, k or the effort cannot be used.
         """
         check_query(query)
         check_k(k, int(self.table.live.sum()))
+        effort = self.table.effort if effort is None else effort
         check_effort(effort)
         check_words(self.encoder, query)
         return self.table.search(self.encoder.encode([query])[0], k, effort)
 
-    def answer(self, query: str, k: int, effort: int = 100) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
             hits = self.search(query, k, effort)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
         found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
+        effort = self.table.effort if effort is None else effort
         exact = {"exact": self.table.always_exact} if effort < 100 else {}
         return {"query": query, "hits": found, "confident": self.table.confident(hits)} | exact
 
@@ -87,26 +91,37 @@ def build(
     store_text: bool = False,
     layout: str = "auto",
     progress: Progress = lambda step, done, total: None,
+    effort: int = 100,
 ) -> Bundle:
     """Make a bundle in memory.
 
     :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
     :param layout: flat, residual (which changes the documents' order), rows, or auto: residual from :data:`RESIDUAL_FROM` on,
         else flat.
-    :raises BitwrenError: when a document has no word that the encoder knows, with its id.
+    :param effort: percent of a residual table's codes that a search reads unless it asks for more or less. Below 100 the table's
+        notes say what that finds (:mod:`bitwren.effort`).
+    :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
+        its id.
     """
+    if layout == "auto":
+        layout = "residual" if len(documents) >= RESIDUAL_FROM or effort < 100 else "flat"
+    check_effort(effort)
+    if effort < 100 and layout != "residual":
+        raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
     encoder = lower.lower(folder, bits)
     codes = encode(encoder, documents, progress)
     threshold = _calibrate(codes, documents, progress)
-    if layout == "auto":
-        layout = "residual" if len(documents) >= RESIDUAL_FROM else "flat"
     if layout == "residual":
         order = ordering.order(codes, residual.LANES)
         codes, documents = codes[order], [documents[index] for index in order]
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
-    notes = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
+    notes: dict[str, Any] = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)
-    return Bundle(encoder, tables.Table(codes, records, live, encoder.identity, threshold, notes, layout))
+    if effort < 100:
+        found = measure(codes, residual.LANES, effort)
+        notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
+    made = tables.Table(codes, records, live, encoder.identity, threshold, notes, layout, effort=effort)
+    return Bundle(encoder, made)
 
 
 def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Codes:

@@ -24,7 +24,7 @@ MAX_SLOTS = (1 << 22) - 1
 LAYOUTS = ("flat", "residual", "rows")
 MAX_STAGED = 0xFFFF
 _TEXT_FLAG = 1
-_FIELDS = struct.Struct("<IHBBIBBH16s")
+_FIELDS = struct.Struct("<IHBBIBBH16sB")
 _RECORD = struct.Struct("<HH")
 
 
@@ -57,6 +57,7 @@ class Table:
     :ivar identity: of the encoder that made the codes, 16 bytes.
     :ivar layout: of the codes in the file, one of :data:`LAYOUTS`; residual pays where like documents lie together
         (:mod:`bitwren.ordering`). :ivar lanes: documents of a residual block, 32 or 64.
+    :ivar effort: percent of a residual table's codes to read where a query asks for no other share; 100: exact.
     :ivar staged: how many documents at the end are staged: their codes lie row by row behind those of the layout.
     """
 
@@ -69,6 +70,7 @@ class Table:
     layout: str = "flat"
     lanes: int = residual.LANES
     staged: int = 0
+    effort: int = 100
 
     @property
     def bits(self) -> int:
@@ -130,7 +132,9 @@ def write(table: Table) -> bytes:
     if table.staged:
         blocks["STAG"] = staged.tobytes()
     flags = _TEXT_FLAG * with_text
-    fields = _FIELDS.pack(count, table.bits, layout, flags, threshold, lanes, weight_planes, table.staged, table.identity)
+    fields = _FIELDS.pack(
+        count, table.bits, layout, flags, threshold, lanes, weight_planes, table.staged, table.identity, table.effort % 100
+    )
     sections = blocks | {
         "LIVE": live_words(table.live).astype("<u4").tobytes(),
         "OFFS": offsets.tobytes(),
@@ -147,9 +151,11 @@ def read(data: bytes, name: str = "the table") -> Table:
     :raises FormatError: when it is damaged, of another version, or its fields contradict each other.
     """
     file = container.unpack(data, MAGIC, name)
-    count, bits, layout, flags, threshold, lanes, weight_planes, staged, identity = _FIELDS.unpack_from(file.fields)
+    count, bits, layout, flags, threshold, lanes, weight_planes, staged, identity, effort = _FIELDS.unpack_from(file.fields)
     if layout >= len(LAYOUTS):
         raise FormatError(f"{name} has layout {layout}, which this bitwren does not know: update it")
+    if effort > 99:
+        raise FormatError(f"{name} is damaged: its effort is {effort} percent")
     slots = count + staged
     live, offs, documents = (container.section(file, tag, name) for tag in ("LIVE", "OFFS", "DOCS"))
     fits = 1 <= count <= slots <= MAX_SLOTS and bits in WIDTHS
@@ -168,7 +174,8 @@ def read(data: bytes, name: str = "the table") -> Table:
         for (start, end), label in zip(itertools.pairwise(offsets), labels, strict=True)
     ]
     calibrated = None if threshold == NO_THRESHOLD else threshold
-    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes or residual.LANES, staged)
+    lanes = lanes or residual.LANES
+    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes, staged, effort or 100)
 
 
 def _read_codes(

@@ -23,10 +23,11 @@ firmware_option = click.option(
 k_option = click.option("-k", default=3, show_default=True, help="How many answers.")
 effort_option = click.option(
     "--effort",
-    default=100,
-    show_default=True,
+    type=int,
+    default=None,
     metavar="PERCENT",
-    help="Of a residual table's codes to read at most, 1 to 100: below 100 it is faster and may miss a document.",
+    help="Of a residual table's codes to read at most, 1 to 100: below 100 it is faster and may miss a document. Without it, "
+    "what the table was built for.",
 )
 
 
@@ -39,7 +40,7 @@ effort_option = click.option(
 @firmware_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
 def search(
-    directory: Path, queries: tuple[str, ...], k: int, effort: int, target: str, firmware: Path | None, as_json: bool
+    directory: Path, queries: tuple[str, ...], k: int, effort: int | None, target: str, firmware: Path | None, as_json: bool
 ) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
     with open_target(target, directory, firmware) as found:
@@ -64,7 +65,7 @@ def search(
 @effort_option
 @on_option
 @firmware_option
-def console(directory: Path, k: int, effort: int, target: str, firmware: Path | None) -> None:
+def console(directory: Path, k: int, effort: int | None, target: str, firmware: Path | None) -> None:
     """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
     with open_target(target, directory, firmware) as found:
         if sys.stdin.isatty():

@@ -27,8 +27,16 @@ from .. import show
     help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash, rows are for chips "
     "with a popcount instruction. auto takes one of the first two.",
 )
+@click.option(
+    "--effort",
+    default=100,
+    show_default=True,
+    metavar="PERCENT",
+    help="Of a residual table's codes that a search reads unless it asks for another share: below 100 it is faster and may miss "
+    "a document; how often is measured and shown.",
+)
 @click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
-def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, store_text: bool) -> None:
+def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, effort: int, store_text: bool) -> None:
     """Turn CORPUS (CSV, TSV or JSON Lines with a 'text' column) into a bundle: an encoder and a table of codes.
 
     What is in the output's directory is replaced: so a bundle that was appended to and deleted from is made compact, too.
@@ -36,12 +44,16 @@ def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, stor
     documents = read_corpus(corpus)
     progress = show.Progress()
     try:
-        made = bundle.build(documents, EncoderFolder.find(encoder), bits, store_text, layout, progress)
+        made = bundle.build(documents, EncoderFolder.find(encoder), bits, store_text, layout, progress, effort)
     finally:
         progress.done()
     size = bundle.write(made, output)
     threshold = made.table.threshold
     click.echo(f"{output}: {len(documents)} documents, {bits} bits each, {size / 1024:.0f} KB of flash", err=True)
+    if measured := made.table.notes.get("effort"):
+        recall, touched = 100 * measured["recall@10"], 100 * measured["bytes_touched"]
+        finds = f"finds {recall:.1f} % of a document's ten nearest and reads {touched:.1f} % of the codes' bytes"
+        click.echo(f"an effort of {effort} % {finds}", err=True)
     if threshold is not None:
         click.echo(f"a match is confident up to a distance of {threshold} bits", err=True)
 
