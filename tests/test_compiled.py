@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import chip
 import numpy as np
 import pytest
 from board_bundle import NATIVE, bundle_bytes, make_bundle, make_encoder
+from chip import PAST_END
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import SEARCH_WORK
 from test_native_search import COPIES, EDGES, expected, make_codes, make_query, make_table
 from test_pico_console import PATIENCE, PICO_FIRMWARE
 from test_pico_console import Board as Pico
@@ -29,7 +30,7 @@ from bitwren_host.emulator import EmulatedPico, pico_image
 from bitwren_host.qemu import MACHINES, QemuBoard
 
 FROM = 2048  # documents, in firmware/bitwren/__init__.py
-FILL = 0x5A
+
 ARM = ("armv6m", "armv7emsp")
 
 
@@ -47,17 +48,8 @@ def room(bits: int) -> int:
 
 
 def search(machine: Machine, data: bytes, query: bytes, k: int, cut: int = 0) -> tuple[list[tuple[int, int]], bytes]:
-    """Hits from a table in one piece or, with ``cut``, in pieces of that many bytes; and the room for code after the search."""
-    machine.clear()
-    hits, work = machine.place(bytes([FILL]) * (8 * k + 16)), machine.place(bytes([FILL]) * (SEARCH_WORK + 6400 + 12))
-    extents: list[int] = []
-    for start in range(0, len(data), cut or len(data)):
-        extents += [start, machine.place(data[start : start + (cut or len(data))] + bytes([FILL]) * 4)]
-    job = machine.job(extents[1], len(data), machine.place(query), k, hits, work, extents if cut else ())
-    found = machine.call("bench_compiled", job).result
-    assert machine.read(hits + 8 * k, 16) == bytes([FILL]) * 16
-    pairs = np.frombuffer(machine.read(hits, 8 * found), "<u4").reshape(-1, 2)
-    return [(int(distance), int(slot)) for distance, slot in pairs], machine.read(work + SEARCH_WORK, 6400 + 12)
+    """Hits, and the room for code after the search."""
+    return chip.search(machine, data, query, k, cut, "bench_compiled", 6400)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -80,7 +72,7 @@ def test_hits_equal_the_reference(
     query = ~np.zeros(bits // 32, np.uint32) if asked == "ones" else make_query(random, codes, asked)
     hits, code = search(machine, make_table(codes, live), query.tobytes(), k, cut)
     assert hits == expected(query, codes, k, live)
-    filled = code.rstrip(bytes([FILL]))
+    filled = code.rstrip(bytes([PAST_END]))
     assert room(bits) - 64 <= len(filled) <= room(bits)
 
 
@@ -122,11 +114,11 @@ def test_only_known_instructions_and_as_many_for_every_query(machine: Machine, d
     query = np.array(data.draw(st.lists(words, min_size=bits // 32, max_size=bits // 32)), "<u4")
     idle = 9 - (bits.bit_length() - 1)
     machine.clear()
-    to = machine.place(bytes([FILL]) * 6412)
+    to = machine.place(bytes([PAST_END]) * 6412)
     machine.call("bw_compile_query", machine.place(query.tobytes()), bits, idle, to)
     made = machine.read(to, 6412)
     steps, each = bits // 32, 12 + 155 + 12 + 4 * (4 - idle) + 5
-    assert made[2 * steps * each :] == bytes([FILL]) * (6412 - 2 * steps * each)
+    assert made[2 * steps * each :] == bytes([PAST_END]) * (6412 - 2 * steps * each)
     halfwords = np.frombuffer(made[: 2 * steps * each], "<u2").tolist()
     assert all(known(halfword) for halfword in halfwords)
     assert [place for place, halfword in enumerate(halfwords) if halfword == 0x4770 and place % each != each - 1] == [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import chip
 import numpy as np
 import pytest
 import test_residual
+from chip import PAST_END, SPARE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import ENCODE_WORK, SEARCH_WORK
+from native import ENCODE_WORK
 from test_native_encoder import Shape, shapes, texts
 from test_native_search import COPIES, EDGES, expected, make_codes, make_query, make_table
 from test_rows import Case, cases
@@ -23,7 +25,6 @@ from bitwren.tokenizer import Vocabulary
 from bitwren_host.bench import measure, program, suite
 from bitwren_host.bench.machine import Machine
 
-PAST_END = 0x5A
 MOST = {  # thousands of instructions of encoding a query of ten tokens to 256 bits: tokens, pooling, head
     "armv6m": (15, 15, 115),
     "armv7emsp": (12, 12, 54),
@@ -40,18 +41,10 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 
 def search(machine: Machine, data: bytes, query: bytes, k: int, cut: int = 0) -> list[tuple[int, int]]:
-    """Hits from a table in one piece or, with ``cut``, in pieces of that many bytes at places of their own."""
-    machine.clear()
-    hits, work = machine.place(bytes([PAST_END]) * (8 * k + 16)), machine.place(bytes([PAST_END]) * (SEARCH_WORK + 12))
-    extents: list[int] = []
-    for start in range(0, len(data), cut or len(data)):
-        extents += [start, machine.place(data[start : start + (cut or len(data))] + bytes([PAST_END]) * 4)]
-    job = machine.job(extents[1], len(data), machine.place(query), k, hits, work, extents if cut else ())
-    found = machine.call("bench_search", job).result
-    assert machine.read(hits + 8 * k, 16) == bytes([PAST_END]) * 16
-    assert machine.read(work + SEARCH_WORK, 12) == bytes([PAST_END]) * 12
-    pairs = np.frombuffer(machine.read(hits, 8 * found), "<u4").reshape(-1, 2)
-    return [(int(distance), int(slot)) for distance, slot in pairs]
+    """Hits, nothing being written past the end of the memory for them and of the work memory."""
+    hits, behind = chip.search(machine, data, query, k, cut)
+    assert behind == bytes([PAST_END]) * SPARE
+    return hits
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
