@@ -108,22 +108,24 @@ typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
  * for flat tables. */
 #define BW_SEARCH_CODE(bits) ((bits) / 2 * 25)
 
-/* The min(k, live) nearest live slots of a table with changes, ascending by (distance, slot). Returns how many, or an error. k >= 1.
- * Exact, but for the blocks of a residual table with an `effort` below 100: of their bytes about that percentage (1 to 100) is
+/* The min(k, live) nearest live slots of a table with changes, ascending by (distance, slot). Returns how many, or an error.
+ * k >= 1. Exact, but for the blocks of a residual table with an `effort` below 100: of their bytes about that percentage (1 to 100) is
  * read, or more until k hits are found. `executable`: BW_SEARCH_CODE(table->bits) bytes that this processor can run and fetches
  * without a cache, or NULL. */
 int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
                      uint32_t effort, bw_hit *hits, uint8_t *work, uint16_t *executable);
 
 /* The same of a table as it is, exactly. */
-static inline int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits, uint8_t *work) {
+static inline int bw_search(bw_source *source, const bw_table *table, const uint32_t *code, uint32_t k, bw_hit *hits,
+                            uint8_t *work) {
     bw_changes none; /* field by field: an initializer becomes a call of memset on some chips */
     none.live = none.rows = NULL;
     none.live_size = none.rows_size = 0;
     return bw_search_effort(source, table, &none, code, k, 100, hits, work, NULL);
 }
 
-/* Where slot's record (of those in the file) lies in it (offset and length of the whole record), checked against DOCS. Returns 0 or an error. */
+/* Where slot's record (of those in the file) lies in it (offset and length of the whole record), checked against DOCS. Returns 0
+ * or an error. */
 int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t *offset, uint32_t *length);
 
 #endif

@@ -195,7 +195,8 @@ static void set_code(bw_scan *scan, const uint32_t *code, uint32_t bits, uint16_
 #endif
 
 /* Blocks [0, blocks) of a batch, the first at file offset `at`; `ahead` bytes from there to the end of the last batch. */
-static __attribute__((noinline)) int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_t *live, uint32_t blocks, uint32_t slot) {
+static __attribute__((noinline)) int scan_batch(search *search, uint32_t at, uint32_t ahead, const uint32_t *live,
+                                                uint32_t blocks, uint32_t slot) {
     bw_scan *scan = &search->scan;
     uint32_t shift = search->planes + 2, all = 1u << search->planes; /* a block is 2^shift bytes: no division, which is a call */
     uint32_t below = search->below, start = set_start(search);
@@ -235,8 +236,8 @@ static __attribute__((noinline)) int scan_batch(search *search, uint32_t at, uin
     return BW_OK;
 }
 
-/* Live words from word `first` on to slot `end`, copied since the next fetch may overwrite them. In a flat table's last block the lanes
- * from `end` on are not its own: their bits of LIVE are those of the first staged slots. */
+/* Live words from word `first` on to slot `end`, copied since the next fetch may overwrite them. In a flat table's last block
+ * the lanes from `end` on are not its own: their bits of LIVE are those of the first staged slots. */
 static int read_live(search *search, uint32_t first, uint32_t end, uint32_t *live) {
     uint32_t words = (end + BW_LANES - 1) / BW_LANES - first;
     const uint32_t *from = bw_live_words(search->source, search->table, search->changes, first, words, live);

@@ -29,7 +29,7 @@ typedef struct scan {
     const uint32_t *code;
     bw_hit *hits; /* sorted by (distance, slot) */
     uint32_t wanted, found, limit;
-    uint32_t words, groups; /* of a code, of a plane */
+    uint32_t words, groups;  /* of a code, of a plane */
     uint32_t record, stride; /* bytes of a pivot's record and of a block's body */
     uint32_t spent;          /* bytes fetched */
     uint32_t differs[WORDS], early[WORDS];
@@ -39,8 +39,8 @@ typedef struct scan {
 
 typedef char scratch_fits_heads[PIECE >= HEAD ? 1 : -1];
 
-/* Where in a word the only one of x is: what is above 26 of x times a de Bruijn sequence says it (Leiserson, Prokop and Randall 1998).
- * In bytes of planes of one word, of two. */
+/* Which of a word's bits is x's only one: the upper five bits of x times a de Bruijn sequence say it (Leiserson, Prokop and
+ * Randall 1998). Here as the byte at which that bit's plane begins, for planes of one word and of two. */
 static const uint8_t PLACES[BW_GROUPS][32] = {
     {0,   4,   112, 8,   116, 56,  96,  12, 120, 88,  80,  60,  100, 68,  16,  32,
      124, 108, 52,  92,  84,  76,  64,  28, 104, 48,  72,  24,  44,  20,  40,  36},
@@ -95,10 +95,10 @@ static uint32_t bit_length(uint32_t value) {
     return length;
 }
 
-/* start + r, or start - r with `negate` all ones, r a lane's weight above the minimum: in two's complement, each of `width` planes
- * to `sum` where there is one. Returns the lanes where it is negative. */
-static __attribute__((noinline)) uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start, uint32_t negate, uint32_t width,
-                       uint32_t *sum) {
+/* start + r, or start - r with `negate` all ones, r a lane's weight above the minimum: in two's complement, each of `width`
+ * planes to `sum` where there is one. Returns the lanes where it is negative. Not inline: it is called twice. */
+static __attribute__((noinline)) uint32_t budget(const scan *scan, const uint32_t *weights, uint32_t spread, uint32_t start,
+                                                 uint32_t negate, uint32_t width, uint32_t *sum) {
     uint32_t carry = negate, s = 0;
     for (uint32_t j = 0; j < width; j++, weights += scan->groups) {
         uint32_t r = j < spread ? *weights ^ negate : negate;
@@ -138,8 +138,8 @@ static int start_lanes(scan *scan, const uint32_t *weights, uint32_t spread, uin
     return alive != 0;
 }
 
-/* All planes of the side, uneven ones first where ones are counted, last where zeros are. Returns 1, 0 when no lane is left, or an
- * error. */
+/* All planes of the side, uneven ones first where ones are counted, last where zeros are. Returns 1, 0 when no lane is left,
+ * or an error. */
 static int count_side(scan *scan, uint32_t at) {
     bw_tally *tally = &scan->tally;
     const uint8_t *body;
@@ -149,7 +149,8 @@ static int count_side(scan *scan, uint32_t at) {
         for (uint32_t word = 0, done = 0; word < scan->words; word++, done += bytes) {
             uint32_t mask = (scan->differs[word] ^ ~tally->flip) & (pass ? ~scan->early[word] : scan->early[word]);
             if (mask != 0) {
-                const uint8_t *from = together ? body + done : bw_fetch(scan->source, at + done, bytes, total - done, (uint8_t *)scan->scratch);
+                const uint8_t *from =
+                    together ? body + done : bw_fetch(scan->source, at + done, bytes, total - done, (uint8_t *)scan->scratch);
                 if (!from) {
                     return BW_ERR_READ;
                 }

@@ -7,7 +7,7 @@
 @ a carry until its partner is there. The counters above sixteens are touched once in 32 planes and live on the stack.
 @ About 282 instructions for 32 planes of 32 documents, 26 more for a block.
 @
-@ bw_scan_compiled does the same, but calls code made for the query (compile_thumb.c) to count a block: 196 for 32 planes of 256.
+@ bw_scan_compiled does the same, but calls code made for the query (compile_thumb.S) to count a block: 196 for 32 planes of 256.
 
         .syntax unified
         .thumb
