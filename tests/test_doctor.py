@@ -145,7 +145,7 @@ def test_a_pico_that_has_everything() -> None:
     bundle = make_bundle(documents=40, encoder=make_encoder(bits=64))
     image = pico_image(firmware_files("armv6m") | {f"faq/{name}": data for name, data in bundle_bytes(bundle).items()})
     with EmulatedPico(PICO_FIRMWARE, image, boot_timeout=60) as pico:
-        found = probe.probe(pico.port, 60)
+        found = probe.probe(pico.port, 60, patience=60)
         assert found
         assert (found.arch, found.mpy, found.native, found.bundle, found.lacks) == ("armv6m", "6.3", "armv6m", "faq", [])
         assert found.version.startswith("1.")
@@ -178,7 +178,7 @@ def test_a_bare_pico_that_is_busy() -> None:
     with EmulatedPico(
         PICO_FIRMWARE, pico_image({"main.py": b"import time\nwhile True:\n    print('x')\n    time.sleep(0.2)"}), boot_timeout=60
     ) as pico:
-        found = probe.probe(pico.port, 60)
+        found = probe.probe(pico.port, 60, patience=60)
     assert found
     assert found.native is None
     assert [lack.partition(":")[0] for lack in found.lacks] == ["bitwren", "the native module"]

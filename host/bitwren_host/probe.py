@@ -60,14 +60,15 @@ class Board:
     lacks: list[str] = field(default_factory=list)
 
 
-def probe(port: str, seconds: float = 15.0) -> Board | None:
+def probe(port: str, seconds: float = 15.0, patience: float = 3.0) -> Board | None:
     """Ask what is behind a port; None when it is not MicroPython. A program that runs there is ended and started again.
 
+    :param seconds: how long a board may take to look at itself.
+    :param patience: seconds without a raw REPL until it counts as something else; an emulated board wants more than a real one.
     :raises LinkError: when the port cannot be opened or used.
     """
     with PortLine(port, write_timeout=3.0) as line:
-        line.write(_INTERRUPT + _RAW)
-        if not _answers(line, b"raw REPL", 3.0):
+        if not _enter(line, patience):
             return None
         for begin in range(0, len(_LOOK), _PIECE):
             line.write(_LOOK[begin : begin + _PIECE])
@@ -80,6 +81,16 @@ def probe(port: str, seconds: float = 15.0) -> Board | None:
         return _board(port, found)
     except (ValueError, KeyError, TypeError) as error:
         raise BitwrenError(f"{port} is MicroPython but does not say which: reset it and try again") from error
+
+
+def _enter(line: PortLine, patience: float) -> bool:
+    """Bring MicroPython to its raw REPL. Asked again and again: a program that reads may swallow what comes with the Ctrl-C."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        line.write(_INTERRUPT + _RAW)
+        if _answers(line, b"raw REPL", 1.0):
+            return True
+    return False
 
 
 def _answers(line: PortLine, wanted: bytes, seconds: float) -> bytes:

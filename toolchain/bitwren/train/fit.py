@@ -27,7 +27,7 @@ from .vocabulary import tokenize, train_vocabulary, weighted_counts
 CALIBRATION_TEXTS = 500
 
 
-def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_dir: Path, seed: int | None = None) -> None:
+def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_dir: Path, seed: int | None = None, half: bool = False) -> None:
     """Train the encoder of a recipe and write its folder, all of it or nothing.
 
     :param recipe_path: ``recipe.toml``.
@@ -36,13 +36,14 @@ def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_di
     :param teacher: a sentence-transformers name or folder.
     :param cache_dir: where the teacher's embeddings are kept between runs.
     :param seed: in place of the recipe's.
+    :param half: let the teacher compute in bfloat16.
     """
     require("tensorflow", "sklearn")  # before the teacher's quarter of an hour, not after it
     recipe = read_recipe(recipe_path)
     seed = int(recipe["seed"]) if seed is None else seed
     hyper = as_hyper(recipe.get("training", {}))
     sources = [Source.from_recipe(entry) for entry in recipe["sources"]]
-    guide = Teacher(teacher, cache_dir)
+    guide = Teacher(teacher, cache_dir, half)
 
     texts = read_sources(sources, data_dir, int(recipe["seed"]))
     say("texts: " + ", ".join(f"{len(part)} {source.name}" for source, part in zip(sources, texts, strict=True)))

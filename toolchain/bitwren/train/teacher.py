@@ -30,11 +30,15 @@ class Teacher:
 
     :param name: a model's name, or a folder with its files.
     :param cache_dir: where embeddings are kept.
+    :param half: compute in bfloat16, which processors that multiply it do 1.7 times as fast. Components then differ in the third
+        digit: good enough to learn from, not to measure the teacher by.
     """
 
-    def __init__(self, name: str, cache_dir: Path) -> None:
+    def __init__(self, name: str, cache_dir: Path, half: bool = False) -> None:
         self.name = Path(name).name if Path(name).is_dir() else name
         self._model = _load(name)
+        if half:
+            self._model = self._model.bfloat16()
         self._cache_dir = cache_dir
         self._fingerprint = _fingerprint(self._model)
 
@@ -54,8 +58,8 @@ class Teacher:
             if path.exists():
                 parts.append(np.load(path))
                 continue
-            part = self._model.encode(chunk, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
-            parts.append(np.asarray(part, dtype=np.float16))
+            part = self._model.encode(chunk, batch_size=64, convert_to_tensor=True, show_progress_bar=False).float()
+            parts.append((part / part.norm(dim=1, keepdim=True)).cpu().numpy().astype(np.float16))
             _save(path, parts[-1])
             embedded += len(chunk)
             rate = embedded / (time.monotonic() - started)
@@ -94,7 +98,7 @@ def _fingerprint(model: Any) -> bytes:
     """SHA-256 over the model's weights and its length limit: two names for the same model share a cache."""
     digest = hashlib.sha256(str(model.max_seq_length).encode())
     for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode() + value.cpu().numpy().tobytes())
+        digest.update(f"{key} {value.dtype}".encode() + value.cpu().float().numpy().tobytes())
     return digest.digest()
 
 
