@@ -238,6 +238,6 @@ def test_emulated_pico() -> None:
     wanted = []
     for k in (3, 70):
         for query in queries:
-            hits = bundle.table.search(bundle.encoder.encode([query])[0], k)
+            hits = bundle.table.search(bundle.ask([query])[0], k)
             wanted.append(f"{[(hit.distance, f'd{hit.slot}') for hit in hits]} True")
     assert said[1:] == wanted

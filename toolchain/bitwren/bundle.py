@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from . import __version__, container, lower, ordering, residual
+from . import __version__, container, lexical, lower, ordering, residual
 from . import table as tables
 from .corpus import Document
 from .effort import measure
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
-from .hamming import Codes, distances
+from .hamming import Codes, distances, pack_bits
+from .projection import project
 from .queries import check_effort, check_k, check_query, check_words
+from .scoring import WEIGHT_ONE, Query, choose
+from .vectors import quantize
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
 IMPOSTORS = 0.5
@@ -29,6 +33,9 @@ Half is where, on the development sets, about four in-scope questions pass for e
 
 RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
+
+FEW = 32
+"""Documents that move a table's centre half way from the encoder's origin to their mean."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, what is done and the total."""
@@ -47,30 +54,42 @@ class Bundle:
                 "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
             )
 
-    def search(self, query: str, k: int, effort: int | None = None) -> list[tables.Hit]:
-        """The k nearest documents, by (distance, slot).
+    def search(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> list[tables.Hit]:
+        """The k best documents.
 
         :param effort: percent of a residual table's codes that a chip reads, below 100 documents may be missing; None: what the
             table was built for.
-        :raises QueryError: when the query, k or the effort cannot be used.
+        :param stages: what ranks the candidates of the Hamming search, one of :data:`bitwren.scoring.NAMES`; None: all there is.
+        :raises QueryError: when the query, k, the effort or the stages cannot be used.
         """
         check_query(query)
         check_k(k, int(self.table.live.sum()))
         effort = self.table.effort if effort is None else effort
         check_effort(effort)
+        chosen = choose(self.table, stages)
         check_words(self.encoder, query)
-        return self.table.search(self.encoder.encode([query])[0], k, effort)
+        return self.table.search(self.ask([query])[0], k, effort, chosen)
 
-    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
+    def ask(self, queries: Sequence[str]) -> list[Query]:
+        """Queries as the table takes them."""
+        embeddings = self.encoder.embed(queries)
+        codes = self.encoder.binarize(embeddings, self.table.centre)
+        return [Query(code, embedding, text) for code, embedding, text in zip(codes, embeddings, queries, strict=True)]
+
+    def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
-            hits = self.search(query, k, effort)
+            hits = self.search(query, k, effort, stages)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
-        found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
+        found = []
+        for hit in hits:
+            score = {} if hit.score is None else {"score": hit.score}
+            found.append({"id": hit.id, "distance": hit.distance} | score | {"answer": hit.answer})
         effort = self.table.effort if effort is None else effort
         exact = {"exact": self.table.always_exact} if effort < 100 else {}
-        return {"query": query, "hits": found, "confident": self.table.confident(hits)} | exact
+        confident = self.table.confident(hits, choose(self.table, stages))
+        return {"query": query, "hits": found, "confident": confident} | exact
 
     @classmethod
     def read(cls, directory: Path) -> Bundle:
@@ -84,6 +103,23 @@ class Bundle:
         return cls(encoder, found)
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """What a table gets for the stages after the Hamming search.
+
+    :ivar vector_bits: of a component of the documents' vectors, 2, 4 or 8; 0: no vectors.
+    :ivar word_bytes: of the word index, at most, a document on average; 0: no words.
+    :ivar weight: of the words' score beside a cosine.
+    """
+
+    vector_bits: int = 4
+    word_bytes: int = 80
+    weight: float = 0.7
+
+
+NO_SCORING = Scoring(0, 0)
+
+
 def build(
     documents: Sequence[Document],
     folder: EncoderFolder,
@@ -92,6 +128,7 @@ def build(
     layout: str = "auto",
     progress: Progress = lambda step, done, total: None,
     effort: int = 100,
+    scoring: Scoring = NO_SCORING,
 ) -> Bundle:
     """Make a bundle in memory.
 
@@ -109,23 +146,41 @@ def build(
     if effort < 100 and layout != "residual":
         raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
     encoder = lower.lower(folder, bits)
-    codes = encode(encoder, documents, progress)
+    embeddings = embed(encoder, documents, progress)
+    centre = _centre(encoder, embeddings) if encoder.projection or scoring.vector_bits else None
+    vectors = embeddings.astype(np.float64) - (encoder.origin if centre is None else centre)
+    codes = _codes(encoder, embeddings, vectors)
     threshold = _calibrate(codes, documents, progress)
     if layout == "residual":
         order = ordering.order(codes, residual.LANES)
-        codes, documents = codes[order], [documents[index] for index in order]
+        codes, vectors, documents = codes[order], vectors[order], [documents[index] for index in order]
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     notes: dict[str, Any] = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
     live = np.ones(len(codes), dtype=bool)
     if effort < 100:
         found = measure(codes, residual.LANES, effort)
         notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
-    made = tables.Table(codes, records, live, encoder.identity, threshold, notes, layout, effort=effort)
+    made = tables.Table(
+        codes,
+        records,
+        live,
+        encoder.identity,
+        threshold,
+        notes,
+        layout,
+        effort=effort,
+        centre=centre,
+        vectors=quantize(vectors, scoring.vector_bits) if scoring.vector_bits else None,
+        words=lexical.build([d.text for d in documents], scoring.word_bytes * len(documents)) if scoring.word_bytes else None,
+        weight=round(scoring.weight * WEIGHT_ONE),
+    )
     return Bundle(encoder, made)
 
 
-def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Codes:
-    """Codes of documents, uint32 [N, bits / 32].
+def embed(
+    encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None
+) -> NDArray[np.int8]:
+    """Embeddings of documents, int8 [N, E].
 
     :raises BitwrenError: when a document has no word that the encoder knows, with its id.
     """
@@ -135,7 +190,22 @@ def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress =
             raise BitwrenError(f"document {document.id!r} has no words in its text ({document.text[:40]!r}): change or remove it")
         vectors.append(encoder.vector(document.text))
         progress("encode", index + 1, len(documents))
-    return encoder.encode_vectors(np.stack(vectors))
+    return encoder.embed_vectors(np.stack(vectors))
+
+
+def _centre(encoder: Encoder, embeddings: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The documents' mean embedding, int8 [E]: codes are finest about it. Few documents move it little from the origin."""
+    origin = encoder.origin.astype(np.float64)
+    share = len(embeddings) / (len(embeddings) + FEW)
+    return np.asarray(np.rint(origin + share * (embeddings.mean(axis=0) - origin)), dtype=np.int8)
+
+
+def _codes(encoder: Encoder, embeddings: NDArray[np.int8], vectors: NDArray[np.float64]) -> Codes:
+    """Codes of documents: of their vectors where the encoder projects, since those may have been moved."""
+    if encoder.projection is None:
+        return encoder.binarize(embeddings)
+    scaled = vectors * (255 / np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-9))
+    return pack_bits(project(np.rint(scaled).astype(np.int16), encoder.bits, encoder.projection.seed))
 
 
 def write(bundle: Bundle, directory: Path) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import container
 from . import table as tables
-from .bundle import TABLE_FILE, Bundle, Progress, encode
+from .bundle import TABLE_FILE, Bundle, Progress, embed
 from .corpus import Document
 from .errors import BitwrenError
 
@@ -29,7 +29,8 @@ def append(bundle: Bundle, documents: Sequence[Document], progress: Progress = l
             raise BitwrenError(
                 f"id {document.id!r} is in the table already: delete that document first (bitwren delete), or take another id"
             )
-    codes = encode(bundle.encoder, documents, progress)
+    embeddings = embed(bundle.encoder, documents, progress)
+    codes = bundle.encoder.binarize(embeddings, table.centre)
     store_text = table.records[0].text is not None
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     more = replace(

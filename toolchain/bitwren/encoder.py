@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .errors import BitwrenError, FormatError
 from .frontend import Rows, pool, rescale
 from .hamming import Codes, pack_bits
+from .projection import project
 from .text import words
 from .tokenizer import Vocabulary
 
@@ -28,11 +29,12 @@ MODELS = (Path(__file__).parent / "data" / "models", Path(__file__).parents[2] /
 class Dense:
     """One int8 fully connected layer, input zero point folded into the bias.
 
+    A layer of signs has no multiplier: its bias holds the threshold, and bit i of the code is ``bias[i] + weights[i] . x >= 0``.
+
     :ivar weights: int8 [O, I]. :ivar bias: int32 [O].
-    :ivar multiplier: int32 [O], with shift the requantization; None for the last layer, whose bias holds the threshold, so
-        that bit i of the code is ``bias[i] + weights[i] . x >= 0``.
-    :ivar shift: uint8 [O]; None for the last layer.
-    :ivar zero_point: of the int8 output, as low and high are its clamp; all 0 for the last layer.
+    :ivar multiplier: int32 [O], with shift the requantization; None in a layer of signs.
+    :ivar shift: uint8 [O]; None in a layer of signs.
+    :ivar zero_point: of the int8 output, as low and high are its clamp; all 0 in a layer of signs.
     """
 
     weights: NDArray[np.int8]
@@ -52,7 +54,7 @@ class Dense:
     def forward(self, vectors: NDArray[np.int8]) -> NDArray[np.int8]:
         """A hidden layer's int8 output [N, O]."""
         if self.multiplier is None or self.shift is None:
-            raise FormatError("the last layer of a head has no requantized output")
+            raise FormatError("a layer of signs has no requantized output")
         output = requantize(self.accumulate(vectors), self.multiplier, self.shift, self.zero_point)
         return np.clip(output, self.low, self.high).astype(np.int8)
 
@@ -66,8 +68,19 @@ def requantize(
 
 
 @dataclass(frozen=True)
+class Projection:
+    """The last step of an encoder whose codes come from :mod:`bitwren.projection`: bits of a code, and the generator's seed."""
+
+    bits: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Encoder:
     """A lowered encoder.
+
+    Its layers make an int8 *embedding*, whose dot products are the finer measure of likeness; the last step makes bits of it.
+    With a projection all layers belong to the embedding, without one the last layer is the last step.
 
     :ivar identity: 16 bytes that a table made with it records.
     :ivar notes: name, licence and the like, for people.
@@ -78,11 +91,23 @@ class Encoder:
     layers: tuple[Dense, ...]
     identity: bytes
     notes: dict[str, Any]
+    projection: Projection | None = None
 
     @property
     def bits(self) -> int:
         """Bits of a code."""
-        return len(self.layers[-1].bias)
+        return self.projection.bits if self.projection else len(self.layers[-1].bias)
+
+    @property
+    def units(self) -> int:
+        """Components E of an embedding."""
+        return len(self.layers[-1].bias) if self.projection else self.layers[-1].weights.shape[1]
+
+    @property
+    def origin(self) -> NDArray[np.int8]:
+        """The embedding that stands for zero, int8 [E]."""
+        hidden = self.layers if self.projection else self.layers[:-1]
+        return np.full(self.units, hidden[-1].zero_point if hidden else 0, dtype=np.int8)
 
     def tokens(self, text: str | bytes) -> list[int]:
         """Token ids of a text; empty when it has no letter or digit that the vocabulary knows."""
@@ -92,18 +117,36 @@ class Encoder:
         """The int8 [D] vector that the head takes."""
         return rescale(pool(self.rows, self.tokens(text)))
 
-    def encode(self, texts: Iterable[str | bytes]) -> Codes:
-        """Codes of texts, uint32 [N, bits / 32]."""
+    def embed(self, texts: Iterable[str | bytes]) -> NDArray[np.int8]:
+        """Embeddings of texts, int8 [N, E]."""
         vectors = [self.vector(text) for text in texts]
         if not vectors:
-            return np.zeros((0, self.bits // 32), dtype=np.uint32)
-        return self.encode_vectors(np.stack(vectors))
+            return np.zeros((0, self.units), dtype=np.int8)
+        return self.embed_vectors(np.stack(vectors))
+
+    def embed_vectors(self, vectors: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Embeddings int8 [N, E] of int8 vectors [N, D]."""
+        for layer in self.layers if self.projection else self.layers[:-1]:
+            vectors = layer.forward(vectors)
+        return vectors
+
+    def binarize(self, embeddings: NDArray[np.int8], centre: NDArray[np.int8] | None = None) -> Codes:
+        """Codes of embeddings [N, E], uint32 [N, bits / 32].
+
+        :param centre: int8 [E], what a table's codes are centred on (:attr:`origin` where it is None). Only a projection has one.
+        """
+        if self.projection is None:
+            return pack_bits(self.layers[-1].accumulate(embeddings) >= 0)
+        centred = embeddings.astype(np.int16) - (self.origin if centre is None else centre)
+        return pack_bits(project(centred, self.projection.bits, self.projection.seed))
+
+    def encode(self, texts: Iterable[str | bytes], centre: NDArray[np.int8] | None = None) -> Codes:
+        """Codes of texts, uint32 [N, bits / 32]."""
+        return self.binarize(self.embed(texts), centre)
 
     def encode_vectors(self, vectors: NDArray[np.int8]) -> Codes:
         """Codes of int8 vectors [N, D]: the head alone."""
-        for layer in self.layers[:-1]:
-            vectors = layer.forward(vectors)
-        return pack_bits(self.layers[-1].accumulate(vectors) >= 0)
+        return self.binarize(self.embed_vectors(vectors))
 
 
 @dataclass(frozen=True)
@@ -115,6 +158,11 @@ class EncoderFolder:
     vocabulary: Vocabulary
     rows: Rows
     head: bytes
+
+    @property
+    def binarizer(self) -> str:
+        """What makes bits of the head's outputs: ``lsh``, the pseudo-random projection, or ``dense``, their signs."""
+        return "lsh" if self.settings.get("binarizer") == "lsh" else "dense"
 
     @classmethod
     def read(cls, path: Path) -> EncoderFolder:

@@ -57,17 +57,21 @@ class Rows:
 
         A 2-bit field f stands for 2f - 3 (-3, -1, 1, 3), a 4-bit field for f - 8, an 8-bit field for f - 128.
         """
-        packed = self.packed[np.asarray(ids, dtype=np.intp)]
-        fields = np.empty((len(packed), self.dims), dtype=np.int32)
-        per_byte = 8 // self.bits
-        for part in range(per_byte):
-            fields[:, part::per_byte] = packed >> (part * self.bits) & ((1 << self.bits) - 1)
-        signed = 2 * fields - 3 if self.bits == 2 else fields - (1 << (self.bits - 1))
-        return signed * self.scales[np.asarray(ids, dtype=np.intp)].astype(np.int32)[:, None]
+        chosen = np.asarray(ids, dtype=np.intp)
+        return unpack_rows(self.packed[chosen], self.bits) * self.scales[chosen].astype(np.int32)[:, None]
+
+
+def unpack_rows(packed: NDArray[np.uint8], bits: int) -> NDArray[np.int32]:
+    """Values of packed rows uint8 [N, D * bits / 8] with unit scales, int32 [N, D]; see :meth:`Rows.values`."""
+    per_byte = 8 // bits
+    fields = np.empty((len(packed), packed.shape[1] * per_byte), dtype=np.int32)
+    for part in range(per_byte):
+        fields[:, part::per_byte] = packed >> (part * bits) & ((1 << bits) - 1)
+    return 2 * fields - 3 if bits == 2 else fields - (1 << (bits - 1))
 
 
 def pack_rows(values: NDArray[np.int32], bits: int) -> NDArray[np.uint8]:
-    """The inverse of :meth:`Rows.values` for unit scales: int32 [V, D] of representable values to packed uint8 rows.
+    """The inverse of :func:`unpack_rows`: int32 [V, D] of representable values to packed uint8 rows.
 
     :raises FormatError: when a value has no field.
     """

@@ -17,10 +17,11 @@ import tflite
 from numpy.typing import NDArray
 
 from . import container
-from .encoder import Dense, Encoder, EncoderFolder
+from .encoder import Dense, Encoder, EncoderFolder, Projection
 from .errors import BitwrenError, FormatError, UnsupportedModel
 from .frontend import INPUT_SCALE, MAX_DIMS, ROW_BITS, Rows, gain
 from .hamming import WIDTHS
+from .projection import MAX_INPUTS, SEED
 from .text import FOLD
 from .tokenizer import Vocabulary
 
@@ -29,22 +30,28 @@ MAX_UNITS = 1024
 MAX_LAYERS = 8
 _FIELDS = struct.Struct("<HHIIHH16s")
 _LAYER = struct.Struct("<HHbbbxIIII8x")
+_PROJECTION = struct.Struct("<I")  # the seed, after the fold table; 0: the last layer's signs are the code
 
 
 def lower(folder: EncoderFolder, bits: int) -> Encoder:
     """Turn an encoder folder into the encoder that a chip runs.
 
-    :param bits: width of the codes: the head's first ``bits`` outputs.
+    :param bits: width of the codes: the head's first ``bits`` outputs, or the projection's.
     :raises UnsupportedModel: when the head is not a chain of int8 fully connected layers that fits the front end.
     """
-    layers = read_head(folder.head, folder.rows.dims)
-    outputs = len(layers[-1].bias)
+    projected = folder.binarizer == "lsh"
+    layers = read_head(folder.head, folder.rows.dims, signs=not projected)
+    outputs = WIDTHS[-1] if projected else len(layers[-1].bias)
+    if projected and len(layers[-1].bias) > MAX_INPUTS:
+        raise UnsupportedModel(f"the head has {len(layers[-1].bias)} outputs; a projection takes at most {MAX_INPUTS}")
     if bits not in WIDTHS or bits > outputs:
         possible = ", ".join(str(width) for width in WIDTHS if width <= outputs)
         raise BitwrenError(f"codes of {bits} bits are not possible with this encoder: choose one of {possible}")
-    last = layers[-1]
-    layers = [*layers[:-1], replace(last, weights=last.weights[:bits], bias=last.bias[:bits])]
-    return with_identity(Encoder(folder.vocabulary, folder.rows, tuple(layers), b"", _notes(folder, bits)))
+    if not projected:
+        last = layers[-1]
+        layers = [*layers[:-1], replace(last, weights=last.weights[:bits], bias=last.bias[:bits])]
+    projection = Projection(bits, SEED) if projected else None
+    return with_identity(Encoder(folder.vocabulary, folder.rows, tuple(layers), b"", _notes(folder, bits), projection))
 
 
 def with_identity(encoder: Encoder) -> Encoder:
@@ -63,7 +70,8 @@ def write(encoder: Encoder) -> bytes:
         len(encoder.layers),
         encoder.identity,
     )
-    return container.pack(MAGIC, fields + FOLD.encode("ascii"), encoder.notes, _sections(encoder))
+    seed = _PROJECTION.pack(encoder.projection.seed if encoder.projection else 0)
+    return container.pack(MAGIC, fields + FOLD.encode("ascii") + seed, encoder.notes, _sections(encoder))
 
 
 def read(data: bytes, name: str = "the encoder") -> Encoder:
@@ -90,20 +98,23 @@ def read(data: bytes, name: str = "the encoder") -> Encoder:
     if len(vocabulary) != pieces or len(scales) != pieces or len(packed) != pieces * dims * row_bits // 8:
         raise FormatError(f"{name} is damaged: its sections disagree about the size of the vocabulary")
     rows = Rows(packed.reshape(pieces, -1), scales, row_bits)
-    layers = _unpack_layers(container.section(file, "HEAD", name), layer_count, name)
-    if layers[0].weights.shape[1] != dims or len(layers[-1].bias) != bits:
+    (seed,) = _PROJECTION.unpack_from(file.fields, _FIELDS.size + len(FOLD))
+    layers = _unpack_layers(container.section(file, "HEAD", name), layer_count, seed == 0, name)
+    outputs = len(layers[-1].bias)
+    if layers[0].weights.shape[1] != dims or (outputs > MAX_INPUTS if seed else outputs != bits):
         raise FormatError(f"{name} is damaged: its head does not fit its rows")
-    encoder = Encoder(vocabulary, rows, layers, identity, file.notes)
+    encoder = Encoder(vocabulary, rows, layers, identity, file.notes, Projection(bits, seed) if seed else None)
     if _identity(encoder, file.sections) != identity:
         raise FormatError(f"{name} is damaged: its identity is not that of its contents")
     return encoder
 
 
-def read_head(model: bytes, dims: int) -> list[Dense]:
+def read_head(model: bytes, dims: int, signs: bool = True) -> list[Dense]:
     """Read an int8 TFLite head.
 
     :param model: the flatbuffer. :param dims: length of the vector it must take.
-    :return: its layers, the last one with its threshold folded in.
+    :param signs: whether the signs of its outputs are the code; else they are an embedding.
+    :return: its layers; of a head for signs, the last one with its threshold folded in.
     :raises UnsupportedModel: with the operator or property that is not supported.
     """
     graph = _Graph(model)
@@ -115,8 +126,7 @@ def read_head(model: bytes, dims: int) -> list[Dense]:
     if not 1 <= len(operators) <= MAX_LAYERS:
         raise UnsupportedModel(f"the head has {len(operators)} operators; 1 to {MAX_LAYERS} are possible")
     for operator in operators:
-        last = operator is operators[-1]
-        layer = graph.dense(operator, tensor, last)
+        layer = graph.dense(operator, tensor, signs and operator is operators[-1])
         if layer.weights.shape[1] != width or width % 4 or len(layer.bias) % 4 or max(layer.weights.shape) > MAX_UNITS:
             raise UnsupportedModel(
                 f"a layer of {layer.weights.shape[1]} inputs and {len(layer.bias)} outputs does not fit: {width} values "
@@ -150,7 +160,7 @@ class _Graph:
     def operators(self) -> list[Any]:
         return [self._subgraph.Operators(index) for index in range(self._subgraph.OperatorsLength())]
 
-    def dense(self, operator: Any, tensor: int, last: bool) -> Dense:
+    def dense(self, operator: Any, tensor: int, signs: bool) -> Dense:
         code = self._model.OperatorCodes(operator.OpcodeIndex())
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if builtin != tflite.BuiltinOperator.FULLY_CONNECTED:
@@ -179,14 +189,14 @@ class _Graph:
             if options.WeightsFormat() != 0:
                 raise UnsupportedModel("the head's weights must be in the default format, not shuffled")
         low, high = self._clamp(activation, output)
-        if last:
+        if signs:
             if activation != tflite.ActivationFunctionType.NONE:
                 raise UnsupportedModel("the head's last layer must have no activation: its signs are the code")
             folded = folded - -(-(1 << (shift.astype(np.int64) - 1)) // multiplier)
         reach = np.abs(folded) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
         if reach.max() >= 1 << 31:
             raise UnsupportedModel("the head's sums do not fit 32 bits")
-        if last:
+        if signs:
             return Dense(weights, folded.astype(np.int32))
         return Dense(weights, folded.astype(np.int32), multiplier, shift, self.zero_point(output), low, high)
 
@@ -250,6 +260,8 @@ def _identity(encoder: Encoder, sections: Mapping[str, bytes]) -> bytes:
     for tag, data in sections.items():
         digest.update(tag.encode("ascii") + struct.pack("<I", len(data)) + data)
     digest.update(struct.pack("<HHH", encoder.rows.dims, encoder.rows.bits, encoder.bits))
+    if encoder.projection:
+        digest.update(_PROJECTION.pack(encoder.projection.seed))
     return digest.digest()[:16]
 
 
@@ -272,14 +284,14 @@ def _pack_layers(layers: Sequence[Dense]) -> bytes:
     return bytes(records + data)
 
 
-def _unpack_layers(head: bytes, count: int, name: str) -> tuple[Dense, ...]:
+def _unpack_layers(head: bytes, count: int, signs: bool, name: str) -> tuple[Dense, ...]:
     layers: list[Dense] = []
     try:
         for index in range(count):
             inputs, units, zero, low, high, *offsets = _LAYER.unpack_from(head, _LAYER.size * index)
             weights = np.frombuffer(head, np.int8, inputs * units, offsets[0]).reshape(units, inputs)
             bias = np.frombuffer(head, "<i4", units, offsets[1])
-            if index == count - 1:
+            if signs and index == count - 1:
                 layers.append(Dense(weights, bias))
             else:
                 multiplier = np.frombuffer(head, "<i4", units, offsets[2])

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, residual
+from . import container, postings, residual, scoring, vectors
 from .errors import FormatError
 from .hamming import WIDTHS, Codes, distances, search
+from .lexical import Words
 from .residual_scan import Scan
+from .scoring import WEIGHT_ONE, Query, Stages
 from .slicing import LANES, live_words, slice_codes, unslice_codes
+from .vectors import Vectors
 
 MAGIC = "BWT1"
 NO_THRESHOLD = 0xFFFFFFFF
@@ -24,7 +27,9 @@ MAX_SLOTS = (1 << 22) - 1
 LAYOUTS = ("flat", "residual", "rows")
 MAX_STAGED = 0xFFFF
 _TEXT_FLAG = 1
-_FIELDS = struct.Struct("<IHBBIBBH16sB")
+NO_SCORE = -0x80000000
+"""A threshold that every score reaches: not calibrated."""
+_FIELDS = struct.Struct("<IHBBIBBH16sBBHH2xiii")
 _RECORD = struct.Struct("<HH")
 
 
@@ -40,12 +45,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result: Hamming distance in bits, slot in the table, and the document's id and answer."""
+    """One result: Hamming distance in bits, slot in the table, the document's id and answer.
+
+    :ivar score: in units of 1/4096, what the stages after the Hamming search gave; None without any.
+    """
 
     distance: int
     slot: int
     id: str
     answer: str
+    score: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Table:
         (:mod:`bitwren.ordering`). :ivar lanes: documents of a residual block, 32 or 64.
     :ivar effort: percent of a residual table's codes to read where a query asks for no other share; 100: exact.
     :ivar staged: how many documents at the end are staged: their codes lie row by row behind those of the layout.
+    :ivar centre: int8 [E], the embedding that the codes and vectors are centred on; None: the encoder's origin.
+    :ivar vectors: of the first slots; None: candidates are not ranked by vectors. They need a centre.
+    :ivar words: index of the first slots; None: no words. :ivar weight: of the words' score, in 1/256.
+    :ivar score_thresholds: smallest score of a confident match with vectors, with words, with both.
     """
 
     codes: Codes
@@ -71,6 +84,11 @@ class Table:
     lanes: int = residual.LANES
     staged: int = 0
     effort: int = 100
+    centre: NDArray[np.int8] | None = None
+    vectors: Vectors | None = None
+    words: Words | None = None
+    weight: int = WEIGHT_ONE
+    score_thresholds: tuple[int, int, int] = (NO_SCORE, NO_SCORE, NO_SCORE)
 
     @property
     def bits(self) -> int:
@@ -82,29 +100,43 @@ class Table:
         """Whether an effort below 100 changes nothing: only the residual layout can leave documents out."""
         return self.layout != "residual"
 
-    def search(self, code: Codes, k: int, effort: int = 100) -> list[Hit]:
-        """The k nearest live documents to a code [bits / 32], by (distance, slot).
+    def search(self, query: Query, k: int, effort: int = 100, stages: Stages | None = None) -> list[Hit]:
+        """The k best live documents.
 
         :param effort: percent of a residual table's codes that a chip reads, 1 to 100; below 100 documents may be missing.
+        :param stages: what ranks the candidates of the Hamming search; None: all that the table has. Without any, the k nearest
+            by (distance, slot).
         """
+        stages = scoring.choose(self, None) if stages is None else stages
+        if stages.any:
+            return [self._hit(far, slot, score) for score, far, slot in scoring.rank(self, query, k, effort, stages)]
+        return [self._hit(far, slot) for far, slot in self.nearest(query.code, k, effort)]
+
+    def nearest(self, code: Codes, k: int, effort: int = 100) -> list[tuple[int, int]]:
+        """The k nearest live documents to a code [bits / 32], pairs (distance, slot) in ascending order."""
         if effort < 100 and not self.always_exact:
             first = len(self.codes) - self.staged
             rows = distances(code, self.codes[first:]).tolist()  # all of them, always
             staged = [(far, slot) for slot, far in enumerate(rows, first) if self.live[slot]]
-            pairs = sorted(self._scan.search(code, k, effort).hits + staged)[:k]
-        else:
-            slots, found = search(code, self.codes, k, self.live)
-            pairs = list(zip(found.tolist(), slots.tolist(), strict=True))
-        return [Hit(distance, slot, self.records[slot].id, self.records[slot].answer) for distance, slot in pairs]
+            return sorted(self._scan.search(code, k, effort).hits + staged)[:k]
+        slots, found = search(code, self.codes, k, self.live)
+        return list(zip(found.tolist(), slots.tolist(), strict=True))
+
+    def _hit(self, distance: int, slot: int, score: int | None = None) -> Hit:
+        return Hit(distance, slot, self.records[slot].id, self.records[slot].answer, score)
 
     @cached_property
     def _scan(self) -> Scan:
         first = len(self.codes) - self.staged
         return Scan(residual.encode(self.codes[:first], self.lanes), self.live[:first])
 
-    def confident(self, hits: Sequence[Hit]) -> bool:
-        """Whether the nearest of the hits is near enough; true where no threshold is calibrated."""
-        return bool(hits) and (self.threshold is None or hits[0].distance <= self.threshold)
+    def confident(self, hits: Sequence[Hit], stages: Stages) -> bool:
+        """Whether the best of the hits is good enough; true where no threshold is calibrated."""
+        if not hits:
+            return False
+        if hits[0].score is not None:
+            return hits[0].score >= self.score_thresholds[stages.vectors + 2 * stages.words - 1]
+        return self.threshold is None or hits[0].distance <= self.threshold
 
 
 def write(table: Table) -> bytes:
@@ -133,13 +165,34 @@ def write(table: Table) -> bytes:
         blocks["STAG"] = staged.tobytes()
     flags = _TEXT_FLAG * with_text
     fields = _FIELDS.pack(
-        count, table.bits, layout, flags, threshold, lanes, weight_planes, table.staged, table.identity, table.effort % 100
+        count,
+        table.bits,
+        layout,
+        flags,
+        threshold,
+        lanes,
+        weight_planes,
+        table.staged,
+        table.identity,
+        table.effort % 100,
+        table.vectors.bits if table.vectors else 0,
+        0 if table.centre is None else len(table.centre),
+        table.weight if table.words else 0,
+        *table.score_thresholds,
     )
     sections = blocks | {
         "LIVE": live_words(table.live).astype("<u4").tobytes(),
         "OFFS": offsets.tobytes(),
         "DOCS": b"".join(documents),
     }
+    if table.centre is not None:
+        sections["CENT"] = table.centre.tobytes()
+    if table.vectors:
+        if table.centre is None or len(table.centre) != table.vectors.units:
+            raise FormatError("documents' vectors need a centre of as many components")
+        sections["VECS"] = vectors.pack(table.vectors)
+    if table.words:
+        sections["WORD"] = postings.pack(table.words)
     if any(record.label for record in table.records):
         sections["LABL"] = _pack_labels([record.label for record in table.records])
     return container.pack(MAGIC, fields, table.notes, sections)
@@ -151,7 +204,10 @@ def read(data: bytes, name: str = "the table") -> Table:
     :raises FormatError: when it is damaged, of another version, or its fields contradict each other.
     """
     file = container.unpack(data, MAGIC, name)
-    count, bits, layout, flags, threshold, lanes, weight_planes, staged, identity, effort = _FIELDS.unpack_from(file.fields)
+    count, bits, layout, flags, threshold, lanes, weight_planes, staged, identity, effort, *scores = _FIELDS.unpack_from(
+        file.fields
+    )
+    vector_bits, units, weight, *score_thresholds = scores
     if layout >= len(LAYOUTS):
         raise FormatError(f"{name} has layout {layout}, which this bitwren does not know: update it")
     if effort > 99:
@@ -173,9 +229,32 @@ def read(data: bytes, name: str = "the table") -> Table:
         _unpack_record(documents[start:end], bool(flags & _TEXT_FLAG), label, name)
         for (start, end), label in zip(itertools.pairwise(offsets), labels, strict=True)
     ]
-    calibrated = None if threshold == NO_THRESHOLD else threshold
-    lanes = lanes or residual.LANES
-    return Table(codes, records, alive, identity, calibrated, file.notes, LAYOUTS[layout], lanes, staged, effort or 100)
+    return Table(
+        codes,
+        records,
+        alive,
+        identity,
+        None if threshold == NO_THRESHOLD else threshold,
+        file.notes,
+        LAYOUTS[layout],
+        lanes or residual.LANES,
+        staged,
+        effort or 100,
+        _read_centre(file, units, name),
+        vectors.unpack(container.section(file, "VECS", name), units, vector_bits, slots, name) if vector_bits else None,
+        postings.unpack(file.sections["WORD"], slots, name) if "WORD" in file.sections else None,
+        weight,
+        tuple(score_thresholds),
+    )
+
+
+def _read_centre(file: container.Container, units: int, name: str) -> NDArray[np.int8] | None:
+    if not units:
+        return None
+    data = container.section(file, "CENT", name)
+    if len(data) != units:
+        raise FormatError(f"{name} is damaged: its centre has {len(data)} components, not {units}")
+    return np.frombuffer(data, dtype=np.int8)
 
 
 def _read_codes(

@@ -27,7 +27,9 @@ from .vocabulary import tokenize, train_vocabulary, weighted_counts
 CALIBRATION_TEXTS = 500
 
 
-def fit(recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_dir: Path, seed: int | None = None, half: bool = False) -> None:
+def fit(
+    recipe_path: Path, data_dir: Path, out_dir: Path, teacher: str, cache_dir: Path, seed: int | None = None, half: bool = False
+) -> None:
     """Train the encoder of a recipe and write its folder, all of it or nothing.
 
     :param recipe_path: ``recipe.toml``.
