@@ -14,69 +14,129 @@ import re
 _SLOT = re.compile(r"\{(\w+)\}")
 
 _LISTS = {
-    "device": "lamp|washing machine|dishwasher|fridge|oven|microwave|kettle|coffee machine|vacuum cleaner|heat pump|boiler|fan|"
-    "air conditioner|thermostat|doorbell|camera|printer|scanner|router|laptop|tablet|phone|television|speaker|headphones|keyboard|"
-    "drill|lawn mower|sewing machine|treadmill|electric bike|scooter|drone|projector|game console|clock|radio|scale|charger|battery",
-    "part": "screen|button|cable|plug|hose|filter|lid|door|seal|switch|motor|pump|belt|fuse|sensor|remote control|handle|wheel|"
-    "hinge|light|fan|battery pack|power supply|display|valve|drum|tray|nozzle|blade|antenna",
-    "symptom": "makes a grinding noise|does not turn on|keeps beeping|smells of burning|leaks water|gets very hot|vibrates|is slow|"
-    "shows an error|stops after a minute|blinks red|will not charge|is stuck|loses its settings|switches itself off|trips the fuse|"
-    "does not respond|freezes|flickers|drips|runs all night|has no signal",
+    "device": (
+        "lamp|washing machine|dishwasher|fridge|oven|microwave|kettle|coffee machine|vacuum cleaner|heat pump|boiler|fan|"
+        "air conditioner|thermostat|doorbell|camera|printer|scanner|router|laptop|tablet|phone|television|speaker|"
+        "headphones|keyboard|drill|lawn mower|sewing machine|treadmill|electric bike|scooter|drone|projector|"
+        "game console|clock|radio|scale|charger|battery"
+    ),
+    "part": (
+        "screen|button|cable|plug|hose|filter|lid|door|seal|switch|motor|pump|belt|fuse|sensor|remote control|handle|"
+        "wheel|hinge|light|fan|battery pack|power supply|display|valve|drum|tray|nozzle|blade|antenna"
+    ),
+    "symptom": (
+        "makes a grinding noise|does not turn on|keeps beeping|smells of burning|leaks water|gets very hot|vibrates|"
+        "is slow|shows an error|stops after a minute|blinks red|will not charge|is stuck|loses its settings|"
+        "switches itself off|trips the fuse|does not respond|freezes|flickers|drips|runs all night|has no signal"
+    ),
     "room": "kitchen|bathroom|bedroom|living room|garage|cellar|garden|office|hall|balcony|attic|workshop",
-    "food": "rice|pasta|chicken|salmon|potatoes|lentils|eggs|bread|soup|pizza|pancakes|curry|salad|cheese|apple pie|porridge|beans|"
-    "chocolate cake|tofu|beef stew|yoghurt|mushrooms|noodles|tomato sauce",
-    "place": "Paris|Tokyo|Lisbon|Berlin|Nairobi|Sydney|Toronto|Rome|Cairo|Mumbai|Chicago|Oslo|Vienna|Seoul|Lima|Dublin|Athens|Prague|"
-    "the airport|the station|the city centre|the beach|the museum|the nearest hospital|the library|the stadium|the harbour",
-    "country": "France|Japan|Brazil|Canada|Egypt|India|Norway|Mexico|Kenya|Spain|Poland|Vietnam|Greece|Chile|Turkey|Italy|China|"
-    "Ireland|Morocco|Thailand|Iceland|Peru|Germany|Australia",
-    "person": "my mother|my boss|my neighbour|the doctor|the landlord|my sister|a friend|the plumber|the teacher|my brother|the dentist|"
-    "a colleague|the bank|my daughter|the mechanic|customer service|the driver|my grandfather",
-    "time": "today|tomorrow|tonight|on Monday|next week|at noon|in an hour|this weekend|on Friday evening|at seven|in March|next month|"
-    "before lunch|after work|on Sunday morning|in ten minutes",
-    "task": "water the plants|call the bank|pay the rent|take out the bins|book a table|feed the cat|buy milk|send the report|"
-    "pick up the parcel|renew my passport|clean the windows|charge the car|change the sheets|take my medicine|back up my files",
-    "money": "invoice|salary|tax return|credit card|bank account|loan|mortgage|refund|subscription|pension|insurance|bill|receipt|"
-    "budget|transfer|direct debit|deposit|savings account|exchange rate|cash machine",
-    "thing": "shoes|a jacket|a bicycle|a tent|a backpack|glasses|a watch|a sofa|a mattress|a desk|books|a present|flowers|tickets|a ring|"
-    "an umbrella|a suitcase|a guitar|paint|curtains|toys",
+    "food": (
+        "rice|pasta|chicken|salmon|potatoes|lentils|eggs|bread|soup|pizza|pancakes|curry|salad|cheese|apple pie|porridge|"
+        "beans|chocolate cake|tofu|beef stew|yoghurt|mushrooms|noodles|tomato sauce"
+    ),
+    "place": (
+        "Paris|Tokyo|Lisbon|Berlin|Nairobi|Sydney|Toronto|Rome|Cairo|Mumbai|Chicago|Oslo|Vienna|Seoul|Lima|Dublin|Athens|"
+        "Prague|the airport|the station|the city centre|the beach|the museum|the nearest hospital|the library|"
+        "the stadium|the harbour"
+    ),
+    "country": (
+        "France|Japan|Brazil|Canada|Egypt|India|Norway|Mexico|Kenya|Spain|Poland|Vietnam|Greece|Chile|Turkey|Italy|China|"
+        "Ireland|Morocco|Thailand|Iceland|Peru|Germany|Australia"
+    ),
+    "person": (
+        "my mother|my boss|my neighbour|the doctor|the landlord|my sister|a friend|the plumber|the teacher|my brother|"
+        "the dentist|a colleague|the bank|my daughter|the mechanic|customer service|the driver|my grandfather"
+    ),
+    "time": (
+        "today|tomorrow|tonight|on Monday|next week|at noon|in an hour|this weekend|on Friday evening|at seven|in March|"
+        "next month|before lunch|after work|on Sunday morning|in ten minutes"
+    ),
+    "task": (
+        "water the plants|call the bank|pay the rent|take out the bins|book a table|feed the cat|buy milk|"
+        "send the report|pick up the parcel|renew my passport|clean the windows|charge the car|change the sheets|"
+        "take my medicine|back up my files"
+    ),
+    "money": (
+        "invoice|salary|tax return|credit card|bank account|loan|mortgage|refund|subscription|pension|insurance|bill|"
+        "receipt|budget|transfer|direct debit|deposit|savings account|exchange rate|cash machine"
+    ),
+    "thing": (
+        "shoes|a jacket|a bicycle|a tent|a backpack|glasses|a watch|a sofa|a mattress|a desk|books|a present|flowers|"
+        "tickets|a ring|an umbrella|a suitcase|a guitar|paint|curtains|toys"
+    ),
     "body": "back|knee|head|stomach|shoulder|throat|ear|tooth|foot|wrist|neck|eye|skin|chest",
-    "illness": "a cold|the flu|a fever|a rash|a migraine|hay fever|high blood pressure|insomnia|a sprained ankle|asthma|a cough|anaemia|"
-    "food poisoning|back pain|a sunburn|dizziness",
-    "animal": "dog|cat|horse|rabbit|hamster|parrot|goldfish|hedgehog|bee|spider|cow|chicken|fox|owl|whale|bear|snake|tortoise|pigeon",
-    "plant": "tomato|rose|orchid|basil|cactus|apple tree|lawn|strawberry|fern|olive tree|sunflower|lavender|pumpkin|hedge|bamboo",
-    "subject": "photosynthesis|the French Revolution|gravity|inflation|volcanoes|the Roman Empire|plate tectonics|democracy|DNA|jazz|"
-    "black holes|the water cycle|machine learning|electricity|the moon landing|vaccines|impressionism|prime numbers|tides|"
-    "the industrial revolution|climate change|grammar|the nervous system|chess|Buddhism|lightning|erosion|magnets|the Silk Road",
-    "role": "president|king|queen|prime minister|inventor|painter|composer|author|explorer|scientist|captain|director|founder|architect",
-    "work": "bridge|cathedral|novel|symphony|film|telescope|railway|theory|vaccine|steam engine|opera|tower|law|treaty|canal|university",
+    "illness": (
+        "a cold|the flu|a fever|a rash|a migraine|hay fever|high blood pressure|insomnia|a sprained ankle|asthma|a cough|"
+        "anaemia|food poisoning|back pain|a sunburn|dizziness"
+    ),
+    "animal": (
+        "dog|cat|horse|rabbit|hamster|parrot|goldfish|hedgehog|bee|spider|cow|chicken|fox|owl|whale|bear|snake|tortoise|pigeon"
+    ),
+    "plant": (
+        "tomato|rose|orchid|basil|cactus|apple tree|lawn|strawberry|fern|olive tree|sunflower|lavender|pumpkin|hedge|bamboo"
+    ),
+    "subject": (
+        "photosynthesis|the French Revolution|gravity|inflation|volcanoes|the Roman Empire|plate tectonics|democracy|DNA|"
+        "jazz|black holes|the water cycle|machine learning|electricity|the moon landing|vaccines|impressionism|"
+        "prime numbers|tides|the industrial revolution|climate change|grammar|the nervous system|chess|Buddhism|"
+        "lightning|erosion|magnets|the Silk Road"
+    ),
+    "role": (
+        "president|king|queen|prime minister|inventor|painter|composer|author|explorer|scientist|captain|director|"
+        "founder|architect"
+    ),
+    "work": (
+        "bridge|cathedral|novel|symphony|film|telescope|railway|theory|vaccine|steam engine|opera|tower|law|treaty|canal|"
+        "university"
+    ),
     "quality": "largest|oldest|fastest|smallest|deepest|highest|longest|coldest|richest|most famous|heaviest|brightest|rarest",
     "nature": "river|mountain|lake|planet|desert|ocean|island|animal|tree|city|bird|volcano|star|forest|continent",
-    "app": "calendar|email|alarm|timer|shopping list|music player|map|weather app|contacts|photo album|notes|playlist|spreadsheet|"
-    "browser|messenger|backup|antivirus|password manager",
-    "account": "account|password|email address|phone number|username|profile picture|delivery address|payment method|subscription|"
-    "membership|order|booking|reservation|ticket|newsletter",
+    "app": (
+        "calendar|email|alarm|timer|shopping list|music player|map|weather app|contacts|photo album|notes|playlist|"
+        "spreadsheet|browser|messenger|backup|antivirus|password manager"
+    ),
+    "account": (
+        "account|password|email address|phone number|username|profile picture|delivery address|payment method|"
+        "subscription|membership|order|booking|reservation|ticket|newsletter"
+    ),
     "transport": "bus|train|flight|ferry|taxi|tram|underground|rental car|bicycle|night train|shuttle",
     "vehicle": "car|van|motorbike|truck|tractor|camper van|trailer|boat",
-    "carpart": "brakes|tyres|engine|windscreen wipers|gearbox|headlights|clutch|battery|exhaust|oil filter|steering wheel|spark plugs",
+    "carpart": (
+        "brakes|tyres|engine|windscreen wipers|gearbox|headlights|clutch|battery|exhaust|oil filter|steering wheel|spark plugs"
+    ),
     "material": "wood|steel|glass|concrete|leather|cotton|plastic|marble|aluminium|wool|rubber|clay|paper|copper",
     "stain": "red wine|coffee|grease|ink|blood|grass|rust|wax|paint|chewing gum|mould|limescale",
     "sport": "football|tennis|swimming|running|yoga|basketball|cycling|climbing|cricket|golf|rowing|hockey|skiing|judo",
     "language": "Spanish|French|Japanese|German|Arabic|Portuguese|Italian|Russian|Turkish|Dutch|Swedish|Hindi",
-    "phrase": "good morning|thank you very much|where is the station|how much does it cost|I am lost|see you later|happy birthday|"
-    "the bill please|I do not eat meat|what is your name|excuse me|I need help",
+    "phrase": (
+        "good morning|thank you very much|where is the station|how much does it cost|I am lost|see you later|"
+        "happy birthday|the bill please|I do not eat meat|what is your name|excuse me|I need help"
+    ),
     "unit": "miles|kilometres|pounds|kilograms|inches|litres|gallons|degrees Celsius|ounces|cups|acres|feet",
     "number": "3|12|48|150|7.5|20|1000|99|64|250",
-    "music": "jazz|rock|classical music|the radio|my workout playlist|something calm|the latest album|folk songs|the news|an audiobook",
-    "office": "meeting|holiday request|timesheet|contract|presentation|interview|deadline|invoice|sick note|business trip|expense claim|"
-    "training course|pay rise|job application|parental leave",
+    "music": (
+        "jazz|rock|classical music|the radio|my workout playlist|something calm|the latest album|folk songs|the news|an audiobook"
+    ),
+    "office": (
+        "meeting|holiday request|timesheet|contract|presentation|interview|deadline|invoice|sick note|business trip|"
+        "expense claim|training course|pay rise|job application|parental leave"
+    ),
     "weather": "rain|snow|fog|a storm|frost|strong wind|sunshine|hail|a heatwave|thunder",
     "school": "homework|exam|essay|lecture|scholarship|textbook|school trip|semester|diploma|thesis|timetable|student card",
-    "tech": "the update|the firmware|a USB stick|the Wi-Fi|Bluetooth|the serial port|the settings menu|a driver|the memory card|"
-    "the cloud backup|a factory reset|the login screen|the licence key|an API|the log file|the database",
+    "tech": (
+        "the update|the firmware|a USB stick|the Wi-Fi|Bluetooth|the serial port|the settings menu|a driver|"
+        "the memory card|the cloud backup|a factory reset|the login screen|the licence key|an API|the log file|"
+        "the database"
+    ),
     "tool": "hammer|screwdriver|soldering iron|ladder|saw|spanner|spirit level|glue gun|paint roller|multimeter|chisel|pliers",
-    "event": "wedding|birthday party|concert|conference|funeral|marathon|exhibition|festival|barbecue|reunion|school play|auction",
+    "event": (
+        "wedding|birthday party|concert|conference|funeral|marathon|exhibition|festival|barbecue|reunion|school play|auction"
+    ),
     "feeling": "tired|stressed|bored|lonely|nervous|angry|homesick|excited|sad|grateful",
-    "law": "a visa|a driving licence|a will|a divorce|a building permit|a trademark|a work permit|a birth certificate|a lease|custody",
+    "law": (
+        "a visa|a driving licence|a will|a divorce|a building permit|a trademark|a work permit|a birth certificate|"
+        "a lease|custody"
+    ),
 }
 
 _TEMPLATES = """
