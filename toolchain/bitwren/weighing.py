@@ -2,9 +2,9 @@
 
 Three sorts of queries whose right answer is known without asking anybody. A document stands for a question about its neighbours:
 right is another one with its label, or with its answer; or, where there are neither, the one that a teacher has nearest. And a
-document of whose words three in five were dropped stands for a short question about itself. The second sort favours meaning and the
-third favours words, so they count together; labels favour neither and are enough. docs/quality.md compares what is chosen with what
-would have been best.
+document of whose words three in five were dropped stands for a short question about itself. The second sort favours meaning and
+the third favours words, so they count together; labels favour neither and are enough. docs/quality.md compares what is chosen
+with what would have been best.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFAULT = 0.6
 ASKED, KEPT = 500, 0.4
 """Documents that are asked, and the share of a shortened one's words that are kept."""
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 
 
 def choose_weight(
@@ -68,11 +68,14 @@ def choose_weight(
     short_cosines, short_found = _ask(encoder.embed(short), short, centre, units, words)
 
     def right(weight: float) -> float:
-        neighbours = (cosines + weight * found).argmax(axis=1) == wanted.argmax(axis=1)
-        themselves = (short_cosines + weight * short_found).argmax(axis=1) == asked
-        return float(neighbours.mean() + themselves.mean())
+        neighbours = _agree((cosines + weight * found).argmax(axis=1), wanted.argmax(axis=1))
+        return neighbours + _agree((short_cosines + weight * short_found).argmax(axis=1), asked)
 
     return max(WEIGHTS, key=right)
+
+
+def _agree(found: npt.NDArray[np.intp], wanted: npt.NDArray[np.intp]) -> float:
+    return float((found == wanted).mean())
 
 
 def _ask(
