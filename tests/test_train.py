@@ -17,14 +17,18 @@ import pytest
 from bitwren.encoder import EncoderFolder
 from bitwren.frontend import Rows
 from bitwren.lower import read_head
+from bitwren.projection import SEED, project
 from bitwren.text import words
 from bitwren.tokenizer import Vocabulary
 from bitwren.train import TrainingError, need, require
 from bitwren.train.fit import read_recipe, write_model
+from bitwren.train.hyper import Hyper, as_hyper
 from bitwren.train.measure import auroc, distances, encode, read_pairs, recall
 from bitwren.train.phrases import TOPICS, fill, words_by_topic
 from bitwren.train.quantize import export_head, quantize_rows
 from bitwren.train.sources import Source, read_source, read_sources, tidy
+from bitwren.train.student import initial_rows
+from bitwren.train.texts import Texts
 from bitwren.train.vocabulary import count_words, learn_pieces, prune, tokenize, train_vocabulary, weighted_counts
 
 BASE = Path(__file__).parents[1] / "models" / "base"
@@ -290,6 +294,40 @@ def test_the_shipped_model_finds_a_paraphrase():
     assert distances(codes[3:], codes[:3]).argmin(axis=1).tolist() == [0, 1]
 
 
+# --- hyper-parameters ---
+
+
+def test_a_recipe_chooses_hyper_parameters():
+    hyper = as_hyper({"binarizer": "learned", "bits": 64, "prefixes": [64], "mse": 2, "sharpness": [1.0, 8.0]})
+    assert (hyper.outputs, hyper.prefixes, hyper.mse, hyper.sharpness) == (64, (64,), 2.0, (1.0, 8.0))
+    assert (Hyper(dims=96).outputs, Hyper(dims=96, units=64).outputs) == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"epoch": 3}, "has no epoch: there are binarizer, dims"),
+        ({"epochs": "3"}, "gives epochs as '3': it is of kind int"),
+        ({"binarizer": "pq"}, "use one of lsh, itq, sign, learned"),
+        ({"gradient": "none"}, "use one of straight-through, continuation"),
+        ({"dims": 100}, "multiple of 32 dimensions"),
+        ({"bits": 100}, "codes have one of 64, 128"),
+        ({"units": 1000}, "a multiple of 4 outputs, 4 to 512"),
+        ({"binarizer": "sign", "bits": 512, "units": 160}, "with binarizer sign it is bits, 512"),
+        ({"binarizer": "itq", "bits": 512}, "512 of 160 are not possible"),
+        ({"binarizer": "sign", "code_weight": 1.0}, "is binarizer learned"),
+        ({"code_weight": 1.0, "prefixes": [1024]}, "prefixes are widths up to bits"),
+        ({"vector_bits": 3}, "2, 4 and 8 are possible"),
+    ],
+)
+def test_hyper_parameters_that_cannot_be_are_refused(table, message):
+    with pytest.raises(TrainingError, match=message):
+        as_hyper(table)
+
+
+# --- what needs TensorFlow ---
+
+
 @needs("tensorflow")
 def test_the_exported_head_keeps_scale_and_signs():
     random = np.random.default_rng(3)
@@ -297,24 +335,42 @@ def test_the_exported_head_keeps_scale_and_signs():
     bias = random.normal(size=64).astype(np.float32)
     inputs = np.clip(np.rint(random.normal(size=(50, 32)) * 32), -127, 127).astype(np.int8)
     wanted = inputs.astype(np.float32) / 32 @ kernel + bias
-    (layer,) = read_head(export_head(kernel, bias, inputs), 32)
+    (layer,) = read_head(export_head([(kernel, bias)], inputs, signs=True), 32)
     assert ((layer.accumulate(inputs) >= 0) == (wanted > 0)).mean() > 0.98
 
 
-@needs("tensorflow", "sklearn")
-def test_a_student_learns_a_small_world():
-    from bitwren.train.distil import Hyper, Texts, distil, initial_rows
-
-    random = np.random.default_rng(0)
+def small_world(random: np.random.Generator) -> tuple[Texts, np.ndarray, np.ndarray]:
+    """256 texts on four topics, of three words from the topic's four: texts, topics, rows to start from."""
     topics = random.normal(size=(4, 48))
     labels = np.arange(256) % 4
     targets = topics[labels] + 0.3 * random.normal(size=(256, 48))
     targets = (targets / np.linalg.norm(targets, axis=1, keepdims=True)).astype(np.float16)
-    ids = (labels[:, None] * 4 + random.integers(0, 4, (256, 3))).astype(np.int32)  # four words a topic, three a text
-    texts = Texts(ids.ravel(), np.arange(0, 257 * 3, 3), targets)
-    hyper = Hyper(dims=32, bits=64, prefixes=(64,), prefix_weights=(1.0,), epochs=8, batch=64, run=8)
+    ids = (labels[:, None] * 4 + random.integers(0, 4, (256, 3))).astype(np.int32)
     start = initial_rows(random.normal(size=(16, 48)), np.bincount(ids.ravel()), 32)
+    return Texts(ids.ravel(), np.arange(0, 257 * 3, 3), targets), labels, start
+
+
+@needs("tensorflow", "sklearn")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"binarizer": "learned", "code_weight": 1.0, "float_weight": 0.3, "anchor": 1.0},
+        {"binarizer": "learned", "code_weight": 1.0, "gradient": "continuation"},
+        {"binarizer": "sign"},
+        {"binarizer": "sign", "ptq": True},
+        {"binarizer": "lsh"},
+        {"binarizer": "lsh", "code_weight": 1.0, "asymmetric_weight": 0.0, "vector_bits": 0},
+    ],
+    ids=lambda given: "-".join(map(str, given.values())),
+)
+def test_a_student_learns_a_small_world(given):
+    from bitwren.train.distil import distil
+
+    texts, labels, start = small_world(np.random.default_rng(0))
+    hyper = Hyper(dims=32, bits=64, prefixes=(64,), epochs=8, batch=64, run=8, **given)
     student = distil(texts, start, labels, hyper, seed=1)
-    codes = quantize_rows(student.rows).values(ids.ravel()).reshape(256, 3, 32).sum(axis=1) @ student.kernel > 0
+    outputs = quantize_rows(student.rows).values(texts.ids).reshape(256, 3, 32).sum(axis=1) @ student.kernel
+    projected = project(np.rint(outputs * 255 / np.abs(outputs).max()).astype(np.int16), 64, SEED)
+    codes = projected if hyper.binarizer == "lsh" else outputs > 0
     far = distances(codes, codes) + 1000 * np.eye(256, dtype=np.int32)
     assert (labels[far.argmin(axis=1)] == labels).mean() > 0.9

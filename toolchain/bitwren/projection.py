@@ -33,7 +33,12 @@ def signs(seed: int, words: int) -> NDArray[np.uint32]:
 
 
 def project(centred: NDArray[np.int16], bits: int, seed: int) -> NDArray[np.bool_]:
-    """Bits of codes: 1 where the projection is above 0.
+    """Bits of codes, bool [N, bits]: 1 where :func:`sums` is above 0."""
+    return sums(centred, bits, seed) > 0
+
+
+def sums(centred: NDArray[np.int16], bits: int, seed: int) -> NDArray[np.int32]:
+    """The projection, whose signs are the code.
 
     1. F is the smallest power of two that is at least E, but at most ``bits``. Block j of the code has bits j F to (j + 1) F - 1.
     2. For each block, flip the signs of the inputs by the next ceil(E / 32) words of :func:`signs`, and add input k to bucket
@@ -41,19 +46,18 @@ def project(centred: NDArray[np.int16], bits: int, seed: int) -> NDArray[np.bool
     3. Walsh-Hadamard transform of the buckets, in natural order: output i is the sum of bucket k times (-1)**popcount(i & k).
 
     :param centred: int16 [N, E], -255 .. 255; E at most :data:`MAX_INPUTS`. :param bits: a power of two.
-    :return: bool [N, bits].
+    :return: int32 [N, bits].
     """
     count, inputs = centred.shape
     size = min(1 << (inputs - 1).bit_length(), bits)
     words = -(-inputs // 32)
     flips = signs(seed, bits // size * words).reshape(-1, words)
-    found = np.empty((count, bits), dtype=bool)
+    found = np.empty((count, bits), dtype=np.int32)
     for block, row in enumerate(flips):
         negative = (row[:, None] >> np.arange(32, dtype=np.uint32) & 1).astype(bool).reshape(-1)[:inputs]
         buckets = np.zeros((count, -(-inputs // size) * size), dtype=np.int32)
         buckets[:, :inputs] = np.where(negative, -centred, centred)
-        sums = _transform(buckets.reshape(count, -1, size).sum(axis=1, dtype=np.int32))
-        found[:, block * size : (block + 1) * size] = sums > 0
+        found[:, block * size : (block + 1) * size] = _transform(buckets.reshape(count, -1, size).sum(axis=1, dtype=np.int32))
     return found
 
 

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from ..frontend import INPUT_SCALE, Rows, pool, rescale
 from ..tokenizer import Vocabulary
 from . import TrainingError, require
-from .distil import Hyper, Student, Texts, as_hyper, cluster, distil, initial_rows
+from .distil import distil
+from .hyper import Hyper, as_hyper
 from .quantize import export_head, quantize_rows
 from .sources import Source, read_sources
+from .student import Weights, initial_rows
 from .teacher import Teacher
+from .texts import Texts, cluster
 from .vocabulary import tokenize, train_vocabulary, weighted_counts
 
 CALIBRATION_TEXTS = 500
@@ -61,13 +64,13 @@ def fit(
     student = train_student(material, vocabulary, guide, hyper, seed)
     rows = quantize_rows(student.rows)
     inputs = calibration_inputs(rows, material, np.random.default_rng(seed))
-    head = export_head(student.kernel, student.bias, inputs)
+    head = export_head([(student.kernel, student.bias)], inputs, hyper.binarizer != "lsh")
     settings = encoder_settings(recipe, hyper, guide.name, seed)
     write_model(out_dir, settings, vocabulary, rows, head, recipe_path)
     say(f"written: {out_dir}")
 
 
-def train_student(texts: Texts, vocabulary: Vocabulary, teacher: Teacher, hyper: Hyper, seed: int) -> Student:
+def train_student(texts: Texts, vocabulary: Vocabulary, teacher: Teacher, hyper: Hyper, seed: int) -> Weights:
     """Rows from the teacher's view of the pieces, clusters of the teacher's view of the texts, then distillation."""
     pieces = [piece.decode("utf-8", "replace") for piece in (*vocabulary.starts, *vocabulary.continuations)]
     counts = np.bincount(texts.ids, minlength=len(vocabulary))
@@ -101,8 +104,10 @@ def encoder_settings(recipe: Mapping[str, Any], hyper: Hyper, teacher: str, seed
         "version": recipe["version"],
         "language": recipe["language"],
         "licence": recipe["licence"],
+        "binarizer": hyper.binarizer,
         "dims": hyper.dims,
         "row_bits": 2,
+        "units": hyper.outputs,
         "bits": hyper.bits,
         "input_scale": 1 / INPUT_SCALE,
         "teacher": teacher,

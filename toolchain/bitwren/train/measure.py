@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..encoder import EncoderFolder
 from ..errors import BitwrenError
-from ..hamming import unpack_bits
+from ..hamming import WIDTHS, unpack_bits
 from ..lower import lower, read_head
 from .sources import tidy
 
@@ -26,14 +26,21 @@ Bits = NDArray[np.bool_]
 
 def encode(folder: EncoderFolder, texts: Sequence[str]) -> Bits:
     """Code bits of texts [N, K], as the lowered encoder, and so the chip, computes them."""
-    bits = len(read_head(folder.head, folder.rows.dims)[-1].bias)
-    return unpack_bits(lower(folder, bits).encode(texts))
+    return unpack_bits(lower(folder, widest(folder)).encode(texts))
+
+
+def widest(folder: EncoderFolder) -> int:
+    """Most bits of a code that an encoder makes."""
+    if folder.binarizer == "lsh":
+        return WIDTHS[-1]
+    outputs = len(read_head(folder.head, folder.rows.dims)[-1].bias)
+    return max(width for width in WIDTHS if width <= outputs)
 
 
 def distances(queries: Bits, documents: Bits) -> NDArray[np.int32]:
     """Hamming distances [Q, N]."""
     signs = 2 * queries.astype(np.float32) - 1
-    products = signs @ (2 * documents.astype(np.float32) - 1).T  # exact: sums of at most 512 ones
+    products = signs @ (2 * documents.astype(np.float32) - 1).T  # exact: sums of at most 1024 ones
     return np.asarray((queries.shape[1] - products) / 2, dtype=np.int32)
 
 
@@ -100,7 +107,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _widths(bits: Bits) -> list[int]:
-    return [width for width in (64, 128, 256, 512) if width <= bits.shape[1]]
+    return [width for width in WIDTHS if width <= bits.shape[1]]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,12 +1,12 @@
 """From trained weights to what the chip holds: 2-bit rows, one byte a row of scale, and an int8 TFLite head.
 
-The quantisers are stated once, in NumPy, for the export; :mod:`.distil` trains through the same rounding (Jacob et al. 2018,
+The quantisers are stated once, in NumPy, for the export; :mod:`.student` trains through the same rounding (Jacob et al. 2018,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from ..errors import UnsupportedModel
 from ..frontend import INPUT_SCALE, Rows, pack_rows
 from ..lower import read_head
 from . import TrainingError, need
+
+Floats = NDArray[np.float32]
 
 INPUT_LOW, INPUT_HIGH = -128 / INPUT_SCALE, 127 / INPUT_SCALE
 """Calibration must span exactly this for the converter to choose scale 1/32 and zero point 0."""
@@ -35,19 +37,21 @@ def quantize_rows(weights: NDArray[np.float32]) -> Rows:
     return Rows(pack_rows(2 * fields + 1, 2), np.rint(steps[:, 0] / unit).astype(np.uint8), 2)
 
 
-def export_head(kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: NDArray[np.int8]) -> bytes:
-    """Convert the head to a fully int8 TFLite model of one FULLY_CONNECTED.
+def export_head(layers: Sequence[tuple[Floats, Floats]], inputs: NDArray[np.int8], signs: bool) -> bytes:
+    """Convert a head to a fully int8 TFLite model, one FULLY_CONNECTED a layer.
 
-    :param kernel: float32 [D, K].
-    :param bias: float32 [K].
-    :param inputs: int8 [N, D] of real inputs, to calibrate the output's scale with.
+    :param layers: of each, kernel float32 [I, O] and bias float32 [O]; there is no activation between them.
+    :param inputs: int8 [N, D] of real inputs, to calibrate the outputs' scales with.
+    :param signs: whether the signs of its outputs are to be the code; else they are an embedding.
     :return: the model's bytes.
     :raises TrainingError: when the converter made what the chip cannot run, for example with another input scale than 1/32.
     """
     tf = need("tensorflow")
-    dims, bits = kernel.shape
-    model = tf.keras.Sequential([tf.keras.Input((dims,), batch_size=1), tf.keras.layers.Dense(bits)])
-    model.layers[0].set_weights([kernel, bias])
+    dims = len(layers[0][0])
+    dense = [tf.keras.layers.Dense(len(bias)) for _, bias in layers]
+    model = tf.keras.Sequential([tf.keras.Input((dims,), batch_size=1), *dense])
+    for layer, weights in zip(dense, layers, strict=True):
+        layer.set_weights(list(weights))
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
         ends = np.zeros((1, dims), dtype=np.float32)
@@ -63,7 +67,7 @@ def export_head(kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: 
     converter.inference_input_type = converter.inference_output_type = tf.int8
     data = bytes(converter.convert())
     try:
-        read_head(data, dims)  # what the chip could not run is found here, not at the first build with the model
+        read_head(data, dims, signs)  # what the chip could not run is found here, not at the first build with the model
     except UnsupportedModel as error:
         raise TrainingError(f"{error}; use the TensorFlow version that bitwren[train] asks for") from error
     return data
