@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import __version__, container, lexical, lower, ordering, residual
 from . import table as tables
+from .compiler import Teacher, compile_documents, unit
 from .corpus import Document
 from .effort import measure
 from .encoder import Encoder, EncoderFolder
@@ -24,6 +25,7 @@ from .projection import project
 from .queries import check_effort, check_k, check_query, check_words
 from .scoring import WEIGHT_ONE, Query, choose
 from .vectors import quantize
+from .weighing import choose_weight
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
 IMPOSTORS = 0.5
@@ -109,12 +111,12 @@ class Scoring:
 
     :ivar vector_bits: of a component of the documents' vectors, 2, 4 or 8; 0: no vectors.
     :ivar word_bytes: of the word index, at most, a document on average; 0: no words.
-    :ivar weight: of the words' score beside a cosine.
+    :ivar weight: of the words' score beside a cosine; None: chosen on queries made from the documents.
     """
 
     vector_bits: int = 4
     word_bytes: int = 80
-    weight: float = 0.7
+    weight: float | None = None
 
 
 NO_SCORING = Scoring(0, 0)
@@ -129,6 +131,7 @@ def build(
     progress: Progress = lambda step, done, total: None,
     effort: int = 100,
     scoring: Scoring = NO_SCORING,
+    teacher: Teacher | None = None,
 ) -> Bundle:
     """Make a bundle in memory.
 
@@ -137,6 +140,8 @@ def build(
         else flat.
     :param effort: percent of a residual table's codes that a search reads unless it asks for more or less. Below 100 the table's
         notes say what that finds (:mod:`bitwren.effort`).
+    :param teacher: moves the documents to where it has them (:mod:`bitwren.compiler`), if the encoder projects or the table has
+        vectors; None: documents stay where the encoder has them.
     :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
         its id.
     """
@@ -147,19 +152,32 @@ def build(
         raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
     encoder = lower.lower(folder, bits)
     embeddings = embed(encoder, documents, progress)
-    centre = _centre(encoder, embeddings) if encoder.projection or scoring.vector_bits else None
-    vectors = embeddings.astype(np.float64) - (encoder.origin if centre is None else centre)
+    centre = _centre(encoder, embeddings)
+    texts = [document.text for document in documents]
+    wanted = unit(teacher.embed(texts, "documents")) if teacher else None
+    vectors = embeddings.astype(np.float32) - centre
+    if teacher and wanted is not None and (encoder.projection or scoring.vector_bits):
+        vectors = compile_documents(encoder, embeddings, centre, wanted, teacher, progress=progress)
     codes = _codes(encoder, embeddings, vectors)
     threshold = _calibrate(codes, documents, progress)
-    if layout == "residual":
-        order = ordering.order(codes, residual.LANES)
-        codes, vectors, documents = codes[order], vectors[order], [documents[index] for index in order]
+    order = ordering.order(codes, residual.LANES) if layout == "residual" else np.arange(len(codes))
+    codes, vectors, embeddings = codes[order], vectors[order], embeddings[order]
+    documents, texts = [documents[index] for index in order], [texts[index] for index in order]
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
     notes: dict[str, Any] = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
+    if teacher:
+        notes["teacher"] = teacher.name
     live = np.ones(len(codes), dtype=bool)
     if effort < 100:
         found = measure(codes, residual.LANES, effort)
         notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
+    stored = quantize(vectors, scoring.vector_bits) if scoring.vector_bits else None
+    words = lexical.build(texts, scoring.word_bytes * len(texts)) if scoring.word_bytes else None
+    weight = scoring.weight
+    if words and weight is None:
+        groups = [document.label or document.answer for document in documents]
+        judged = None if wanted is None else wanted[order]
+        weight = choose_weight(encoder, texts, groups, embeddings, centre, stored or quantize(vectors, 8), words, judged)
     made = tables.Table(
         codes,
         records,
@@ -169,10 +187,10 @@ def build(
         notes,
         layout,
         effort=effort,
-        centre=centre,
-        vectors=quantize(vectors, scoring.vector_bits) if scoring.vector_bits else None,
-        words=lexical.build([d.text for d in documents], scoring.word_bytes * len(documents)) if scoring.word_bytes else None,
-        weight=round(scoring.weight * WEIGHT_ONE),
+        centre=centre if encoder.projection or stored else None,
+        vectors=stored,
+        words=words,
+        weight=round((weight or 0.0) * WEIGHT_ONE),
     )
     return Bundle(encoder, made)
 
@@ -200,7 +218,7 @@ def _centre(encoder: Encoder, embeddings: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.asarray(np.rint(origin + share * (embeddings.mean(axis=0) - origin)), dtype=np.int8)
 
 
-def _codes(encoder: Encoder, embeddings: NDArray[np.int8], vectors: NDArray[np.float64]) -> Codes:
+def _codes(encoder: Encoder, embeddings: NDArray[np.int8], vectors: NDArray[np.float32]) -> Codes:
     """Codes of documents: of their vectors where the encoder projects, since those may have been moved."""
     if encoder.projection is None:
         return encoder.binarize(embeddings)

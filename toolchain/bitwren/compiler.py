@@ -2,9 +2,9 @@
 
 A chip must encode queries itself, so the query encoder is small; documents are encoded once, on a host that may hold a far better
 encoder. Documents encoded by the teacher alone do not help: a small encoder's errors are the same on both sides and cancel. So
-each document starts from its own small embedding, goes part of the way towards what a linear map makes of its teacher's embedding,
-and is then fitted: its similarities to query-like texts, as the small encoder embeds those, are to be the teacher's. Nothing
-changes on the chip, and a table gets no larger. docs/quality.md has what each step gives.
+each document starts from its own small embedding, goes part of the way towards what a linear map makes of the teacher's, and is
+then fitted: its similarities to query-like texts, as the small encoder embeds those, are to be the teacher's. Nothing changes on
+the chip, and a table gets no larger. docs/quality.md has what each step gives.
 
 The loss is that of similarity-preserving distillation (Tung & Mori 2019) for the documents' side alone.
 """
@@ -57,9 +57,9 @@ class Fit:
 
 def compile_documents(
     encoder: Encoder,
-    texts: Sequence[str],
     embeddings: npt.NDArray[np.int8],
     centre: npt.NDArray[np.int8],
+    wanted: Floats,
     teacher: Teacher,
     pool: int = 6000,
     fit: Fit | None = None,
@@ -67,15 +67,16 @@ def compile_documents(
 ) -> Floats:
     """Vectors of documents, float32 [N, E], of length 1, relative to the centre.
 
-    :param embeddings: int8 [N, E], of the texts. :param centre: int8 [E] of the table.
-    :param pool: how many background texts to fit against; the documents' own are taken too.
+    :param embeddings: int8 [N, E], of the documents' texts. :param centre: int8 [E] of the table.
+    :param wanted: [N, T], the teacher's embeddings of the same texts, of length 1.
+    :param pool: how many background texts to fit against, and at most as many of the documents' own.
     """
-    own = _unit(embeddings.astype(np.float32) - centre)
-    wanted = _unit(teacher.embed(texts, "documents"))
+    own = unit(embeddings.astype(np.float32) - centre)
     background = background_texts(pool)
-    asked = np.concatenate([_unit(encoder.embed(background).astype(np.float32) - centre), own])
-    asked_wanted = np.concatenate([_unit(teacher.embed(background, "background")), wanted])
-    start = _unit(own + BLEND * linear_map(asked, asked_wanted, wanted, RIDGE))
+    some = np.linspace(0, len(own) - 1, min(len(own), pool)).astype(int)
+    asked = np.concatenate([unit(encoder.embed(background).astype(np.float32) - centre), own[some]])
+    asked_wanted = np.concatenate([unit(teacher.embed(background, "background")), wanted[some]])
+    start = unit(own + BLEND * linear_map(asked, asked_wanted, wanted, RIDGE))
     return fit_documents(start, asked, wanted, asked_wanted, fit or Fit(), progress)
 
 
@@ -88,7 +89,7 @@ def linear_map(vectors: Floats, wanted: Floats, given: Floats, ridge: float) -> 
     mean = wanted.mean(axis=0)
     centred = wanted - mean
     gram = centred.T @ centred + ridge * np.eye(centred.shape[1], dtype=np.float32)
-    return _unit((given - mean) @ np.linalg.solve(gram, centred.T @ vectors).astype(np.float32))
+    return unit((given - mean) @ np.linalg.solve(gram, centred.T @ vectors).astype(np.float32))
 
 
 def fit_documents(
@@ -128,7 +129,7 @@ def fit_documents(
         documents -= rate * steps[0].direction(pull)
         scale -= rate * steps[1].direction(np.array([(excess * found).sum() * sharpness], dtype=np.float32))
         progress("fit documents", step + 1, total)
-    return _unit(documents)
+    return unit(documents)
 
 
 class _Adam:
@@ -152,6 +153,7 @@ def _softmax(logits: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def _unit(vectors: npt.NDArray[np.floating]) -> Floats:
+def unit(vectors: npt.NDArray[np.floating]) -> Floats:
+    """Rows of length 1, float32; of a row of zeros, zeros."""
     wide = np.asarray(vectors, dtype=np.float32)
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9), dtype=np.float32)

