@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 READ, MAGIC, VERSION, CHECKSUM, FORMAT, TEXT, ARGUMENT = range(-1, -8, -1)  # BW_ERR_...
 ENCODE_WORK = 4096
 SEARCH_WORK = 4100
+RANK_WORK = 6144
+DEPTH = 64
 MAX_TEXT = 4096
 MIN_WINDOW = 512
 MAX_WORD = 48
@@ -54,6 +56,7 @@ class _Encoder(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in ("dims", "row_bits", "pieces", "gain", "bits", "layers")),
         ("identity", ctypes.c_uint8 * 16),
         *((name, _Section) for name in ("vocabulary", "rows", "scales", "head")),
+        *((name, ctypes.c_uint32) for name in ("seed", "units")),
     ]
 
 
@@ -76,6 +79,19 @@ class _Changes(ctypes.Structure):
         ("live_size", ctypes.c_uint32),
         ("rows", ctypes.c_void_p),
         ("rows_size", ctypes.c_uint32),
+    ]
+
+
+class _Question(ctypes.Structure):
+    _fields_ = [
+        ("code", ctypes.c_void_p),
+        ("embedding", ctypes.c_void_p),
+        ("units", ctypes.c_uint32),
+        ("text", ctypes.c_void_p),
+        ("length", ctypes.c_uint32),
+        ("fold", ctypes.c_void_p),
+        ("hits", ctypes.c_void_p),
+        ("found", ctypes.c_uint32),
     ]
 
 
@@ -223,11 +239,18 @@ class NativeCore:
         self._of_text("bw_vector", source, encoder, text, _at(vector), _at(work))
         return np.frombuffer(vector.bytes(), np.int8)
 
-    def encode(self, source: Source, text: bytes) -> NDArray[np.uint32]:
+    def encode(self, source: Source, text: bytes, centre: bytes | None = None) -> NDArray[np.uint32]:
+        """The code."""
+        return self.embed(source, text, centre)[0]
+
+    def embed(self, source: Source, text: bytes, centre: bytes | None = None) -> tuple[NDArray[np.uint32], NDArray[np.int8]]:
+        """Code and embedding. :param centre: of a projection; None: its origin."""
         encoder = self.open_encoder(source)
         code, work = Memory(bytes(encoder.bits // 8)), Memory(bytes([PAST_END]) * ENCODE_WORK)
-        self._of_text("bw_encode", source, encoder, text, _at(code), _at(work))
-        return np.frombuffer(code.bytes(), "<u4")
+        middle, embedding = Memory(centre or b""), Memory(bytes(encoder.units))
+        centred = None if centre is None else _at(middle)
+        self._of_text("bw_encode", source, encoder, text, centred, _at(embedding), _at(code), _at(work))
+        return np.frombuffer(code.bytes(), "<u4"), np.frombuffer(embedding.bytes(), np.int8)
 
     def _of_text(self, name: str, source: Source, encoder: _Encoder, text: bytes, *arguments: object) -> int:
         memory = Memory(text)
@@ -258,6 +281,33 @@ class NativeCore:
         pointers = (ctypes.byref(source.struct), ctypes.byref(table), ctypes.byref(changes), _at(query))
         count = self._call("bw_search_effort", *pointers, *numbers, _at(hits), _at(work), None)
         return [(int(a), int(b)) for a, b in np.frombuffer(hits.bytes(), "<u4").reshape(-1, 2)[:count]]
+
+    def rank(
+        self,
+        sources: tuple[Source, Source],
+        query: tuple[bytes, NDArray[np.uint32], bytes | None],
+        hits: Sequence[tuple[int, int]],
+        k: int,
+        stages: int = 3,
+        live: bytes | None = None,
+    ) -> list[tuple[int, int, int]]:
+        """Triples (score, distance, slot).
+
+        :param sources: of table and encoder. :param query: text, code, embedding. :param hits: what :meth:`search` found.
+        :param live: words in place of the file's.
+        """
+        table = self.open_table(sources[0])
+        text, code, embedding = (Memory(part) for part in (query[0], query[1].astype("<u4").tobytes(), query[2] or b""))
+        near, kept = Memory(np.array(hits, dtype="<u4").tobytes()), Memory(live or b"")
+        changes = _Changes(kept.address if live is not None else None, kept.size, None, 0)
+        fold = ctypes.addressof(sources[1].struct)
+        known = None if query[2] is None else embedding.address
+        question = _Question(code.address, known, embedding.size, text.address, text.size, fold, near.address, len(hits))
+        ranked, work = Memory(bytes([PAST_END]) * 12 * (len(hits) + DEPTH)), Memory(bytes([PAST_END]) * RANK_WORK)
+        pointers = (ctypes.byref(part) for part in (sources[0].struct, table, changes, question))
+        count = self._call("bw_rank", *pointers, ctypes.c_uint32(k), ctypes.c_uint32(stages), _at(ranked), _at(work))
+        found = np.frombuffer(ranked.bytes(), np.dtype([("score", "<i4"), ("distance", "<u4"), ("slot", "<u4")]))[:count]
+        return [(int(score), int(distance), int(slot)) for score, distance, slot in found]
 
     def distance(self, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> int:
         """Of two codes, counted without an instruction for it."""

@@ -60,6 +60,8 @@ typedef struct bw_encoder {
     uint32_t dims, row_bits, pieces, gain, bits, layers;
     uint8_t identity[16];
     bw_section vocabulary, rows, scales, head;
+    uint32_t seed;  /* of the projection that makes bits of the embedding; 0: the last layer's signs are the code */
+    uint32_t units; /* components of an embedding: the last layer's outputs with a projection, else its inputs */
 } bw_encoder;
 
 /* Read the fields of a checked encoder file and check their ranges (not the CRCs: see bw_check). */
@@ -71,8 +73,11 @@ int bw_tokens(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
 /* Bytes of work memory bw_encode needs, 4-byte aligned: sums, vector, hidden layers. */
 #define BW_ENCODE_WORK (4 * BW_MAX_DIMS + 2 * BW_MAX_UNITS)
 
-/* The code of UTF-8 text: encoder->bits / 32 words. Returns the number of tokens (0: no words in it, the code is that of the zero vector), or an error. */
-int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code, uint8_t *work);
+/* The code of UTF-8 text: encoder->bits / 32 words. Returns the number of tokens (0: no words in it, the code is that of the zero vector), or an error.
+ * centre: what a projection is centred on, encoder->units bytes; NULL: the embedding that stands for zero. embedding: gets the
+ * encoder->units bytes that the last step is given, or NULL. */
+int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, const int8_t *centre,
+              int8_t *embedding, uint32_t *code, uint8_t *work);
 
 /* The int8 vector the head takes (dims bytes), for tests. Returns the number of tokens or an error. */
 int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, int8_t *vector, uint8_t *work);
@@ -123,6 +128,36 @@ static inline int bw_search(bw_source *source, const bw_table *table, const uint
     none.live_size = none.rows_size = 0;
     return bw_search_effort(source, table, &none, code, k, 100, hits, work, NULL);
 }
+
+/* A query as the stages after the Hamming search take it. */
+typedef struct bw_question {
+    const uint32_t *code;
+    const int8_t *embedding; /* as bw_encode gave it; NULL: no vectors can be asked */
+    uint32_t units;          /* of it */
+    const uint8_t *text;     /* UTF-8, for the words */
+    uint32_t length;
+    bw_source *fold;         /* the encoder's file, whose fold table the text is read with */
+    const bw_hit *hits;      /* what the Hamming search found */
+    uint32_t found;
+} bw_question;
+
+typedef struct bw_result { int32_t score; uint32_t distance, slot; } bw_result;
+
+enum {
+    BW_DEPTH = 64,    /* candidates by words; by Hamming distance there should be as many, or k where that is more */
+    BW_BY_VECTORS = 1,
+    BW_BY_WORDS = 2
+};
+
+/* Bytes of work memory bw_rank needs, 4-byte aligned: lists of 128 terms and sums of a window of slots; after those the query's
+ * components, two a word or one, and a part of a row. */
+#define BW_RANK_WORK 6144
+
+/* Rank the hits, and the BW_DEPTH documents that are best by words, by one score: of `stages` (BW_BY_...) those that the table has.
+ * `ranked` has room for found + BW_DEPTH; the first min(k, candidates) of them are the answer, by descending score, then slot.
+ * changes->live as in bw_search_effort; what was added has neither vector nor words. Returns how many, or an error. */
+int bw_rank(bw_source *source, const bw_table *table, const bw_changes *changes, const bw_question *question, uint32_t k,
+            uint32_t stages, bw_result *ranked, uint8_t *work);
 
 /* Where slot's record (of those in the file) lies in it (offset and length of the whole record), checked against DOCS. Returns 0
  * or an error. */

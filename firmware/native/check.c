@@ -79,6 +79,11 @@ static int find_section(bw_source *source, int count, const char *wanted, bw_sec
     return BW_ERR_FORMAT;
 }
 
+int bw_find_section(bw_source *source, const char *wanted, bw_section *section) {
+    int count = open_page(source, "BWT1");
+    return count < 0 ? count : find_section(source, count, wanted, section);
+}
+
 /* Page 0 against its own CRC and the size of the source. */
 static int check_page(bw_source *source) {
     static const uint8_t zeros[4] = {0, 0, 0, 0};
@@ -144,6 +149,22 @@ static int read_fields(bw_source *source, const char *magic, uint8_t *fields) {
     return count;
 }
 
+/* The seed, and what the last layer's record says of the embedding. */
+static int open_projection(bw_source *source, bw_encoder *encoder) {
+    uint32_t scratch;
+    const uint8_t *at = bw_fetch(source, BW_SEED, 4, 4, (uint8_t *)&scratch);
+    if (!at) {
+        return BW_ERR_READ;
+    }
+    encoder->seed = bw_load32(at);
+    at = bw_fetch(source, encoder->head.offset + BW_LAYER * (encoder->layers - 1), 4, BW_LAYER, (uint8_t *)&scratch);
+    if (!at) {
+        return BW_ERR_READ;
+    }
+    encoder->units = bw_load16(encoder->seed ? at + 2 : at);
+    return encoder->units <= (encoder->seed ? BW_MAX_PROJECTED : BW_MAX_UNITS) ? BW_OK : BW_ERR_FORMAT;
+}
+
 int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
     uint8_t fields[FIELDS];
     int count = read_fields(source, "BWE1", fields);
@@ -171,8 +192,8 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
         return status;
     }
     int agree = encoder->rows.length == encoder->pieces * (encoder->dims / 8 * encoder->row_bits) &&
-                encoder->scales.length == encoder->pieces;
-    return agree ? BW_OK : BW_ERR_FORMAT;
+                encoder->scales.length == encoder->pieces && encoder->head.length >= BW_LAYER * encoder->layers;
+    return agree ? open_projection(source, encoder) : BW_ERR_FORMAT;
 }
 
 /* The sections of layout 1. At most 2^17 blocks of 2152 bytes: no product overflows. */

@@ -1,7 +1,5 @@
-/* The int8 vector to a binary code: dense int8 layers, the last one for its signs. */
+/* The int8 vector to a binary code: dense int8 layers, then a projection, or a last layer for its signs. */
 #include "internal.h"
-
-enum { RECORD = 32 };
 
 typedef struct dense_layer {
     uint32_t inputs, outputs;
@@ -16,15 +14,12 @@ static int place(const bw_section *head, const uint8_t *field, uint32_t length, 
     return offset % 4 == 0 && offset <= head->length && length <= head->length - offset;
 }
 
-/* A layer's record, checked. Returns 0 or an error. */
-static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t index, uint32_t inputs, dense_layer *layer) {
-    uint32_t scratch[RECORD / 4];
+/* A layer's record, checked. `signs`: the code is its outputs' signs. Returns 0 or an error. */
+static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t index, int signs, uint32_t inputs,
+                      dense_layer *layer) {
+    uint32_t scratch[BW_LAYER / 4];
     const bw_section *head = &encoder->head;
-    int last = index + 1 == encoder->layers;
-    if (head->length < RECORD * encoder->layers) {
-        return BW_ERR_FORMAT;
-    }
-    const uint8_t *record = bw_fetch(source, head->offset + RECORD * index, RECORD, RECORD, (uint8_t *)scratch);
+    const uint8_t *record = bw_fetch(source, head->offset + BW_LAYER * index, BW_LAYER, BW_LAYER, (uint8_t *)scratch);
     if (!record) {
         return BW_ERR_READ;
     }
@@ -35,10 +30,10 @@ static int read_layer(bw_source *source, const bw_encoder *encoder, uint32_t ind
     layer->high = (int8_t)record[6];
     uint32_t outputs = layer->outputs, words = 4 * outputs;
     int fits = layer->inputs == inputs && outputs >= 4 && outputs % 4 == 0 && outputs <= BW_MAX_UNITS &&
-               (!last || outputs == encoder->bits) && place(head, record + 8, inputs * outputs, &layer->weights) &&
+               (!signs || outputs == encoder->bits) && place(head, record + 8, inputs * outputs, &layer->weights) &&
                place(head, record + 12, words, &layer->biases) &&
-               place(head, record + 16, last ? 0 : words, &layer->multipliers) &&
-               place(head, record + 20, last ? 0 : outputs, &layer->shifts);
+               place(head, record + 16, signs ? 0 : words, &layer->multipliers) &&
+               place(head, record + 20, signs ? 0 : outputs, &layer->shifts);
     return fits ? BW_OK : BW_ERR_FORMAT;
 }
 
@@ -167,20 +162,37 @@ static int run_layer(bw_source *source, const dense_layer *layer, const int8_t *
     return status;
 }
 
-int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, uint32_t *code,
-              uint8_t *memory) {
+int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, const int8_t *centre,
+              int8_t *embedding, uint32_t *code, uint8_t *memory) {
     bw_work *work = (bw_work *)(void *)memory;
     int count = bw_vector(source, encoder, text, length, work->b.vectors[0], memory);
     int status = count < 0 ? count : BW_OK;
-    uint32_t inputs = encoder->dims;
-    for (uint32_t index = 0; index < encoder->layers && status == BW_OK; index++) {
+    uint32_t inputs = encoder->dims, hidden = encoder->layers - (encoder->seed == 0);
+    int32_t origin = 0;
+    for (uint32_t index = 0; status == BW_OK; index++) {
+        const int8_t *input = work->b.vectors[index & 1];
         dense_layer layer;
-        int last = index + 1 == encoder->layers;
-        status = read_layer(source, encoder, index, inputs, &layer);
+        int signs = index == hidden;
+        if (signs) {
+            if (inputs != encoder->units) {
+                return BW_ERR_FORMAT;
+            }
+            for (uint32_t i = 0; embedding && i < inputs; i++) {
+                embedding[i] = input[i];
+            }
+            if (encoder->seed) {
+                bw_project(input, inputs, centre, origin, encoder, work->a.sums, code);
+                break;
+            }
+        }
+        status = read_layer(source, encoder, index, signs, inputs, &layer);
         if (status == BW_OK) {
-            status = run_layer(source, &layer, work->b.vectors[index & 1], &work->a.tile, work->b.vectors[~index & 1],
-                               last ? code : NULL);
+            status = run_layer(source, &layer, input, &work->a.tile, work->b.vectors[~index & 1], signs ? code : NULL);
             inputs = layer.outputs;
+            origin = layer.zero_point;
+        }
+        if (signs) {
+            break;
         }
     }
     return status < 0 ? status : count;

@@ -71,8 +71,7 @@ static int pool_text(bw_source *source, const bw_encoder *encoder, const uint8_t
     return status;
 }
 
-/* floor(sqrt(value)), a bit of the root a step. */
-static uint32_t square_root(uint32_t value) {
+uint32_t bw_square_root(uint32_t value) {
     uint32_t root = 0;
     for (uint32_t bit = 1u << 30; bit > 0; bit >>= 2) {
         if (value >= root + bit) {
@@ -85,11 +84,13 @@ static uint32_t square_root(uint32_t value) {
     return root;
 }
 
-/* numerator / denominator, for a denominator of 1 to 2^31: once a query, so shifting costs less than a library division. */
-static uint32_t divide(uint32_t numerator, uint32_t denominator) {
-    uint32_t quotient = 0, rest = 0;
-    for (int bit = 31; bit >= 0; bit--) {
-        rest = rest << 1 | (numerator >> bit & 1);
+uint32_t bw_divide(uint32_t numerator, uint32_t denominator, uint32_t bits) {
+    uint32_t quotient = 0, rest = numerator >> bits;
+    if (rest >= denominator) {
+        return (1u << bits) - 1;
+    }
+    while (bits-- > 0) {
+        rest = rest << 1 | (numerator >> bits & 1);
         quotient <<= 1;
         if (rest >= denominator) {
             rest -= denominator;
@@ -123,7 +124,7 @@ static void rescale(int32_t *sums, uint32_t dims, uint32_t gain, int8_t *vector)
         squares += (uint32_t)(mantissa * mantissa);
     } while (sum < end);
     /* The root is at least the largest mantissa, so mantissa * reciprocal stays below the gain, which is below 2^30. */
-    int32_t reciprocal = magnitudes > 0 ? (int32_t)divide(gain, square_root(squares)) : 0;
+    int32_t reciprocal = magnitudes > 0 ? (int32_t)bw_divide(gain, bw_square_root(squares), 20) : 0;
     sum = sums;
     do {
         int32_t scaled = (*sum++ * reciprocal + (1 << (GAIN_SHIFT - 1))) >> GAIN_SHIFT;

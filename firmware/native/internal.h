@@ -9,11 +9,14 @@ enum {
     BW_FOLD = 320,            /* .bwe: the fold table, one byte for each code point ... */
     BW_FOLD_FIRST = 0xA0,     /* ... from here ... */
     BW_FOLD_LAST = 0x17F,     /* ... to here */
+    BW_SEED = 544,            /* .bwe: the projection's seed, after the fold table */
+    BW_MAX_PROJECTED = 512,   /* components of an embedding that is projected */
     BW_BUCKET = 16,           /* pieces of a vocabulary bucket */
     BW_LANES = 32,            /* documents of a code block */
     BW_RESIDUAL = 1,          /* a table's layout; 0 is flat ... */
     BW_ROWS = 2,              /* ... and this one the last */
     BW_MAX_SLOTS = 0x3FFFFF,
+    BW_LAYER = 32,            /* bytes of a layer's record */
     BW_TILE = 64,             /* outputs of a layer that are computed together ... */
     BW_CHUNK = 384,           /* ... and inputs at a time that they are computed from */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
@@ -21,8 +24,9 @@ enum {
     BW_NO_TOKEN = 0x10000     /* no id: the text has ended */
 };
 
-/* An aligned word of whatever it is that lies there. */
+/* An aligned word, or half of one, of whatever it is that lies there. */
 typedef uint32_t __attribute__((may_alias)) bw_word;
+typedef uint16_t __attribute__((may_alias)) bw_half;
 
 /* Little-endian fields at any address. */
 static inline uint32_t bw_load16(const uint8_t *at) {
@@ -48,6 +52,9 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
 
 /* log2 of the width of a code, 6 to 9; 0 of what is none. */
 uint32_t bw_log2(uint32_t bits);
+
+/* A section of a table, by its tag. Returns 0 or an error, BW_ERR_FORMAT where there is none. */
+int bw_find_section(bw_source *source, const char *wanted, bw_section *section);
 
 /* bw_search_effort over the blocks of a table of layout 1 (residual.c). */
 int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
@@ -126,6 +133,11 @@ typedef struct bw_tile {
 
 /* Add a row of `words` words, in fields of 2, 4 or 8 bits, times a scale, to sums of 16 bits: two in each of 16 / bits words a word. */
 void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale);
+
+/* The signs of the projection of an embedding, less a centre or (without one) an origin, as a code. `sums` has room for
+ * BW_MAX_PROJECTED. */
+void bw_project(const int8_t *embedding, uint32_t units, const int8_t *centre, int32_t origin, const bw_encoder *encoder,
+                int32_t *sums, uint32_t *code);
 
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
 typedef struct bw_work {
@@ -223,5 +235,91 @@ int bw_has_popcount(void);
 
 /* Pass over rows, by that instruction, until one is nearer than `below`. Returns how many were passed. */
 uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t *code, uint32_t words, uint32_t below);
+
+/* What a table has for the stages after the Hamming search: its fields and sections (rank.c). */
+typedef struct bw_stages {
+    uint32_t vector_bits, units, weight; /* no vectors where the first is 0 */
+    bw_section centre, vectors, words;   /* no words where the last is empty */
+} bw_stages;
+
+/* Documents' vectors and the query, less the table's centre (vectors.c). */
+typedef struct bw_vectors {
+    bw_source *source;
+    uint32_t count, bits, words; /* slots that have one; of a component; in a row */
+    uint32_t offset;
+    uint32_t length, constant;   /* of the query; what every sum has too much of */
+    uint8_t *work;
+} bw_vectors;
+
+/* Begin with a query. `work` holds it until the last similarity: BW_RANK_WORK bytes. Returns 0 or an error. */
+int bw_open_vectors(bw_source *source, const bw_table *table, const bw_stages *stages, const int8_t *embedding, uint8_t *work,
+                    bw_vectors *vectors);
+
+/* The cosine of query and document, in 1/4096. Returns 0 or an error. */
+int bw_similarity(const bw_vectors *vectors, uint32_t slot, int32_t *similarity);
+
+/* numerator / denominator; 2^bits - 1 when that is more. The denominator is 1 to 2^31. Few of these are needed for a query: they
+ * are shifted, which costs ten instructions a bit. */
+uint32_t bw_divide(uint32_t numerator, uint32_t denominator, uint32_t bits);
+
+/* floor(sqrt(value)), a bit of the root a step. */
+uint32_t bw_square_root(uint32_t value);
+
+/* A term's list of documents. */
+typedef struct bw_list {
+    uint32_t next; /* where it goes on, in the file: a whole word; a bitmap's first byte */
+    uint32_t bits; /* read and not decoded yet, inverted, below a 1; of a bitmap: whether `slot` is the last posting's */
+    int32_t slot;  /* of the next posting, decoded and not counted; of a bitmap: all from here on are none */
+    uint32_t left; /* postings, that one included */
+    uint16_t rarity, parameter;
+} bw_list;
+
+/* A table's word index and the terms of a query (lexical.c). */
+typedef struct bw_words {
+    bw_source *source;
+    uint32_t count, hash_bits;           /* slots; of a bucket's number */
+    uint32_t gains, groups, lists, size; /* where they are in the file; bytes of the lists */
+    uint32_t total, bitmaps_total;       /* rarities of all terms, and of those with a bitmap */
+    uint32_t terms, bitmaps;             /* with a list, and of those a bitmap */
+    uint32_t window;                     /* slots that there are sums for: a multiple of 32 */
+    bw_list *list;                       /* of each term */
+    bw_word *sums;                       /* 16 bits each, two a word */
+    uint32_t near_slot, near_slots;      /* slots whose gains lie together in memory ... */
+    const uint8_t *near;                 /* ... there */
+} bw_words;
+
+/* Read and check the head of the index. Returns 0 or an error. */
+int bw_open_words(bw_source *source, const bw_table *table, const bw_section *section, bw_words *words);
+
+/* Find the lists of a text's terms, and let all sums be 0. `fold` is the encoder file's source. */
+int bw_start_words(bw_words *words, bw_source *fold, const uint8_t *text, uint32_t length, uint8_t *work);
+
+/* Add up the rarities of slots [first, end), at most words->window and later ones with each call, without the bitmaps'. */
+int bw_add_window(bw_words *words, uint32_t first, uint32_t end);
+
+/* A slot's gain, or an error. */
+int bw_gain(bw_words *words, uint32_t slot);
+
+/* A slot's sum, bitmaps included now, times its gain; or an error. */
+int bw_word_score(bw_words *words, uint32_t slot, uint32_t sum, uint32_t gain);
+
+/* A list being decoded (postings.c, postings_thumb.S, which knows the offsets of the first nine words). */
+typedef struct bw_postings {
+    uint32_t bits;
+    const bw_word *at, *end; /* words in memory */
+    int32_t place;           /* of the next posting: twice its slot less the window's end */
+    uint32_t left, rarity, parameter;
+    uint8_t *sums_end;
+    int32_t most;            /* places from here on are past the last slot */
+    bw_source *source;
+    uint32_t next, end_of_lists; /* in the file: the word behind those in memory, and the end of all words */
+    uint8_t scratch[4] __attribute__((aligned(4)));
+} bw_postings;
+
+/* Add the rarity to the sums of the postings that are in the window, and decode the one after them. Returns 0 or an error. */
+int bw_add_postings(bw_postings *postings);
+
+/* Words for `at` and `end`, which have met. Returns 0 or an error. */
+int bw_more_postings(bw_postings *postings);
 
 #endif

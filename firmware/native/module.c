@@ -15,7 +15,7 @@
 
 #include "bitwren.h"
 
-enum { ABI = 3 };
+enum { ABI = 4 };
 
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
 static void *get_buffer(mp_obj_t object, int access, size_t size, size_t alignment, size_t *length) {
@@ -117,38 +117,32 @@ static mp_obj_t tokens(mp_obj_t source_in, mp_obj_t text_in, mp_obj_t ids_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(tokens_obj, tokens);
 
-/* encode and vector differ in what they put into their third argument. */
-static mp_obj_t run_encoder(const mp_obj_t *arguments, bool to_code) {
+/* An argument that is there and not None, or None. */
+static mp_obj_t optional(size_t count, const mp_obj_t *arguments, size_t index) {
+    return index < count ? arguments[index] : mp_const_none;
+}
+
+/* encode(source, text, code, work, centre=None, embedding=None) -> number of tokens or an error. centre: int8 values that a
+ * projection is centred on, in place of the encoder's own; embedding: gets those that the last step is given. */
+static mp_obj_t encode(size_t count, const mp_obj_t *arguments) {
     bw_source source;
     bw_encoder encoder;
     size_t length;
     get_source(arguments[0], &source);
     const uint8_t *text = get_buffer(arguments[1], MP_BUFFER_READ, 0, 1, &length);
     uint8_t *work = get_buffer(arguments[3], MP_BUFFER_WRITE, BW_ENCODE_WORK, 4, NULL);
+    mp_obj_t centre = optional(count, arguments, 4), embedding = optional(count, arguments, 5);
     int result = bw_open_encoder(&source, &encoder);
-    if (result == BW_OK && to_code) {
+    if (result == BW_OK) {
         uint32_t *code = get_buffer(arguments[2], MP_BUFFER_WRITE, encoder.bits / 8, 4, NULL);
-        result = bw_encode(&source, &encoder, text, (uint32_t)length, code, work);
-    } else if (result == BW_OK) {
-        int8_t *vector = get_buffer(arguments[2], MP_BUFFER_WRITE, encoder.dims, 1, NULL);
-        result = bw_vector(&source, &encoder, text, (uint32_t)length, vector, work);
+        result = bw_encode(&source, &encoder, text, (uint32_t)length,
+                           centre == mp_const_none ? NULL : get_buffer(centre, MP_BUFFER_READ, encoder.units, 1, NULL),
+                           embedding == mp_const_none ? NULL : get_buffer(embedding, MP_BUFFER_WRITE, encoder.units, 1, NULL),
+                           code, work);
     }
     return mp_obj_new_int(result);
 }
-
-/* encode(source, text, code, work) -> number of tokens or an error */
-static mp_obj_t encode(size_t count, const mp_obj_t *arguments) {
-    (void)count;
-    return run_encoder(arguments, true);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encode_obj, 4, 4, encode);
-
-/* vector(source, text, out, work) -> number of tokens or an error */
-static mp_obj_t vector(size_t count, const mp_obj_t *arguments) {
-    (void)count;
-    return run_encoder(arguments, false);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vector_obj, 4, 4, vector);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encode_obj, 4, 6, encode);
 
 #ifdef __thumb__
 /* Whether this processor runs what was just written to RAM. MicroPython keeps this module itself and viper functions in the same
@@ -272,7 +266,6 @@ static MP_DEFINE_CONST_FUN_OBJ_3(crc32_obj, crc32);
     FUNCTION(MP_QSTR_check, check_obj) \
     FUNCTION(MP_QSTR_tokens, tokens_obj) \
     FUNCTION(MP_QSTR_encode, encode_obj) \
-    FUNCTION(MP_QSTR_vector, vector_obj) \
     FUNCTION(MP_QSTR_search, search_obj) \
     FUNCTION(MP_QSTR_record, record_obj) \
     FUNCTION(MP_QSTR_read, read_obj) \
