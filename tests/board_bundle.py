@@ -6,10 +6,10 @@ import string
 from pathlib import Path
 
 import numpy as np
-from makers import random_encoder
+from makers import random_encoder, with_stages
 
 from bitwren import lower, table
-from bitwren.bundle import ENCODER_FILE, TABLE_FILE, Bundle
+from bitwren.bundle import ENCODER_FILE, NO_SCORING, TABLE_FILE, Bundle, Scoring
 from bitwren.encoder import Encoder
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
@@ -17,22 +17,31 @@ CACHE = Path(__file__).parents[1] / ".cache"
 NATIVE = {arch: CACHE / "native" / f"bitwren_native_{arch}.mpy" for arch in ("x64", "armv6m")}
 
 
-def make_encoder(seed: int = 1, bits: int = 64) -> Encoder:
-    """An encoder with a hidden layer."""
-    return random_encoder(seed, bits, hidden=(32,))
+def make_encoder(seed: int = 1, bits: int = 64, embedding: int | None = None) -> Encoder:
+    """An encoder with a hidden layer. :param embedding: components of the embedding that a projection takes, if it has one."""
+    return random_encoder(seed, bits, hidden=(32,), embedding=embedding)
 
 
 def make_bundle(
-    documents: int = 40, encoder: Encoder | None = None, threshold: int | None = 20, store_text: bool = False
+    documents: int = 40,
+    encoder: Encoder | None = None,
+    threshold: int | None = 20,
+    store_text: bool = False,
+    scoring: Scoring = NO_SCORING,
 ) -> Bundle:
-    """Documents of random words; the answer of document i says so, in more than ASCII."""
+    """Documents of random words; the answer of document i says so, in more than ASCII.
+
+    :param scoring: the stages that the table has, of all its documents.
+    """
     encoder = encoder or make_encoder()
     random = np.random.default_rng(7)
     texts = [" ".join(_word(random) for _ in range(6)) for _ in range(documents)]
     records = [table.Record(f"d{i}", f"answer {i}: “{text}”", text if store_text else None) for i, text in enumerate(texts)]
     live = np.ones(documents, dtype=bool)
     notes = {"made_by": "tests"}
-    return Bundle(encoder, table.Table(encoder.encode(texts), records, live, encoder.identity, threshold, notes))
+    made = table.Table(encoder.encode(texts), records, live, encoder.identity, threshold, notes)
+    weight = round(256 * scoring.weight)
+    return Bundle(encoder, with_stages(made, encoder, texts, scoring.vector_bits, scoring.word_bytes, weight))
 
 
 def bundle_bytes(bundle: Bundle) -> dict[str, bytes]:
