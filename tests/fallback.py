@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
+import struct
 import sys
 from array import array
 from collections.abc import Callable
@@ -34,8 +36,8 @@ def _at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
 
 
-def load() -> Any:
-    """firmware/bitwren/fallback as `bitwren_fallback`."""
+def load(part: str = "") -> Any:
+    """firmware/bitwren/fallback as `bitwren_fallback`, or a module of it."""
     name, folder = "bitwren_fallback", FIRMWARE / "bitwren" / "fallback"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
@@ -45,7 +47,7 @@ def load() -> Any:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules[name]
+    return importlib.import_module(f"{name}.{part}" if part else name)
 
 
 def given(source: Source) -> Any:
@@ -92,7 +94,7 @@ class FallbackCore:
         return self._call(self.core.crc32, source, offset, length)
 
     def words(self, source: Source, text: bytes) -> list[bytes]:
-        state = load().encoder.Tokens.__init__.__globals__["Words"](load().open_source(given(source)), text)
+        state = load("text").Words(load("source").open_source(given(source)), text)
         found: list[bytes] = []
         while length := state.step():
             found.append(bytes(state.word[:length]))
@@ -105,9 +107,9 @@ class FallbackCore:
         return self._opened(source, "Table")
 
     def _opened(self, source: Source, kind: str) -> Any:
-        module = load()
+        module = load("source")
         try:
-            return getattr(module.check, kind)(module.open_source(given(source)))
+            return getattr(load("check"), kind)(module.open_source(given(source)))
         except module.Bad as error:
             raise CoreError(error.args[0]) from error
         except OSError as error:
@@ -143,6 +145,31 @@ class FallbackCore:
         hits, query = array("I", bytes(8 * k)), code.astype("<u4").tobytes()
         count = self._call(self.core.search, source, query, k, hits, bytearray(SEARCH_WORK), effort, live, rows or None)
         return [(hits[2 * index], hits[2 * index + 1]) for index in range(count)]
+
+    def embed(self, source: Source, text: bytes, units: int, centre: bytes | None) -> tuple[NDArray[np.uint32], bytes]:
+        """Code about a centre, and embedding."""
+        code, embedding = bytearray(self.open_encoder(source).bits // 8), bytearray(units)
+        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK), centre, embedding)
+        return np.frombuffer(code, "<u4"), bytes(embedding)
+
+    def rank(
+        self,
+        source: Source,
+        encoder: Source,
+        text: bytes,
+        code: NDArray[np.uint32],
+        embedding: bytes | None,
+        hits: list[tuple[int, int]],
+        k: int,
+        stages: int = 3,
+        live: bytes | None = None,
+    ) -> list[tuple[int, int, int]]:
+        """Triples (score, distance, slot). :param hits: pairs (distance, slot)."""
+        ranked = bytearray(12 * (len(hits) + self.core.DEPTH))
+        pairs, query = array("I", [number for hit in hits for number in hit]), code.astype("<u4").tobytes()
+        given_hits = pairs, len(hits), k, ranked, bytearray(self.core.RANK_WORK), stages, live
+        count = self._call(self.core.rank, source, given(encoder), text, query, embedding, *given_hits)
+        return list(struct.iter_unpack("<iII", ranked[: 12 * count]))
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:
         place = array("I", (0, 0))

@@ -7,12 +7,16 @@ from .source import ARGUMENT, CHECKSUM, FORMAT, MAGIC, READ, VERSION, Bad
 
 PAGE, LANES = 4096, 32
 FOLD_AT = 320
+_SEED_AT = 544  # behind the fold table
 _VERSION, _MAX_SECTIONS = 1, 16
 _CRC_AT, _ENTRIES_AT, _FIELDS_AT = 12, 32, 288
 _WIDTHS = (64, 128, 256, 512)
 _MAX_SLOTS = 0x3FFFFF
 RESIDUAL, ROWS = 1, 2  # layouts; 0 is flat
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
+MAX_UNITS = 1024
+DEPTH = 64  # candidates by words, and at least by distance, for the scoring stages
+_STAGES_AT = 321
 
 
 class Encoder:
@@ -36,6 +40,7 @@ class Encoder:
         self.rows, rows_size = _find_section(source, count, b"ROWS")
         self.scales, scales_size = _find_section(source, count, b"SCAL")
         self.head, self.head_size = _find_section(source, count, b"HEAD")
+        self.seed = unpack_from("<I", source.need(_SEED_AT, 4), source.at)[0]  # of the projection; 0: none
         self.row_size = self.dims // 8 * self.row_bits
         if rows_size != self.pieces * self.row_size or scales_size != self.pieces:
             raise Bad(FORMAT)
@@ -85,6 +90,26 @@ class Table:
         if end - begin < 4 or end > self.documents_size:
             raise Bad(FORMAT)
         return self.documents + begin, end - begin
+
+
+class Stages:
+    """What a table has for the scoring stages, in its ranges."""
+
+    def __init__(self, source, slots):
+        number = _open_page(source, b"BWT1")
+        bits, units, self.weight = unpack_from("<BHH", source.need(_STAGES_AT, 5), source.at)
+        self.vector_bits, self.units = bits, units
+        if units:
+            self.centre, size = _find_section(source, number, b"CENT")
+            if size != units or units > MAX_UNITS:
+                raise Bad(FORMAT)
+        if bits:
+            self.stride = 4 + units * bits // 8
+            self.vectors, size = _find_section(source, number, b"VECS")
+            self.vector_count = size // self.stride
+            if bits not in (2, 4, 8) or not units or units * bits % 32 or size % self.stride or not 0 < self.vector_count <= slots:
+                raise Bad(FORMAT)
+        self.words = _seek_section(source, number, b"WORD")  # offset and length, or None
 
 
 def check(source, magic, every_section):
@@ -137,8 +162,14 @@ def _section(source, index):
 
 
 def _find_section(source, count, wanted):
+    place = _seek_section(source, count, wanted)
+    if place is None:
+        raise Bad(FORMAT)
+    return place
+
+
+def _seek_section(source, count, wanted):
     for index in range(count):
         tag, offset, length, _ = _section(source, index)
         if tag == wanted:
             return offset, length
-    raise Bad(FORMAT)
