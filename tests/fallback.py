@@ -8,7 +8,7 @@ import importlib.util
 import struct
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,10 +127,14 @@ class FallbackCore:
         self._call(self.core.vector, source, text, vector, bytearray(ENCODE_WORK))
         return np.frombuffer(vector, np.int8)
 
-    def encode(self, source: Source, text: bytes) -> NDArray[np.uint32]:
-        code = bytearray(self.open_encoder(source).bits // 8)
-        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK))
-        return np.frombuffer(code, "<u4")
+    def encode(self, source: Source, text: bytes, centre: bytes | None = None) -> NDArray[np.uint32]:
+        return self.embed(source, text, centre)[0]
+
+    def embed(self, source: Source, text: bytes, centre: bytes | None = None) -> tuple[NDArray[np.uint32], NDArray[np.int8]]:
+        encoder = self.open_encoder(source)
+        code, embedding = bytearray(encoder.bits // 8), bytearray(encoder.units)
+        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK), centre, embedding)
+        return np.frombuffer(code, "<u4"), np.frombuffer(embedding, np.int8)
 
     def search(
         self,
@@ -146,29 +150,20 @@ class FallbackCore:
         count = self._call(self.core.search, source, query, k, hits, bytearray(SEARCH_WORK), effort, live, rows or None)
         return [(hits[2 * index], hits[2 * index + 1]) for index in range(count)]
 
-    def embed(self, source: Source, text: bytes, units: int, centre: bytes | None) -> tuple[NDArray[np.uint32], bytes]:
-        """Code about a centre, and embedding."""
-        code, embedding = bytearray(self.open_encoder(source).bits // 8), bytearray(units)
-        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK), centre, embedding)
-        return np.frombuffer(code, "<u4"), bytes(embedding)
-
     def rank(
         self,
-        source: Source,
-        encoder: Source,
-        text: bytes,
-        code: NDArray[np.uint32],
-        embedding: bytes | None,
-        hits: list[tuple[int, int]],
+        sources: tuple[Source, Source],
+        query: tuple[bytes, NDArray[np.uint32], bytes | None],
+        hits: Sequence[tuple[int, int]],
         k: int,
         stages: int = 3,
         live: bytes | None = None,
     ) -> list[tuple[int, int, int]]:
-        """Triples (score, distance, slot). :param hits: pairs (distance, slot)."""
+        text, code, embedding = query
         ranked = bytearray(12 * (len(hits) + self.core.DEPTH))
-        pairs, query = array("I", [number for hit in hits for number in hit]), code.astype("<u4").tobytes()
-        given_hits = pairs, len(hits), k, ranked, bytearray(self.core.RANK_WORK), stages, live
-        count = self._call(self.core.rank, source, given(encoder), text, query, embedding, *given_hits)
+        pairs = array("I", [number for hit in hits for number in hit])
+        asked = given(sources[1]), text, code.astype("<u4").tobytes(), embedding, pairs, len(hits), k
+        count = self._call(self.core.rank, sources[0], *asked, ranked, bytearray(self.core.RANK_WORK), stages, live)
         return list(struct.iter_unpack("<iII", ranked[: 12 * count]))
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ def core(name):
     loops = _loops(name)
     if loops is None:
         return None
-    from .core import Core
+    from .engine import Core
 
     return Core(loops)
 

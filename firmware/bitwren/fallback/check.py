@@ -14,7 +14,9 @@ _WIDTHS = (64, 128, 256, 512)
 _MAX_SLOTS = 0x3FFFFF
 RESIDUAL, ROWS = 1, 2  # layouts; 0 is flat
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
+LAYER = 32  # bytes of a layer's record
 MAX_UNITS = 1024
+_MAX_PROJECTED = 512
 DEPTH = 64  # candidates by words, and at least by distance, for the scoring stages
 _STAGES_AT = 321
 
@@ -40,9 +42,14 @@ class Encoder:
         self.rows, rows_size = _find_section(source, count, b"ROWS")
         self.scales, scales_size = _find_section(source, count, b"SCAL")
         self.head, self.head_size = _find_section(source, count, b"HEAD")
-        self.seed = unpack_from("<I", source.need(_SEED_AT, 4), source.at)[0]  # of the projection; 0: none
         self.row_size = self.dims // 8 * self.row_bits
-        if rows_size != self.pieces * self.row_size or scales_size != self.pieces:
+        last = LAYER * (self.layers - 1)
+        if rows_size != self.pieces * self.row_size or scales_size != self.pieces or self.head_size < last + LAYER:
+            raise Bad(FORMAT)
+        self.seed = unpack_from("<I", source.need(_SEED_AT, 4), source.at)[0]  # of the projection; 0: none
+        inputs, outputs = unpack_from("<HH", source.need(self.head + last, 4), source.at)
+        self.units = outputs if self.seed else inputs  # of an embedding
+        if self.units > (_MAX_PROJECTED if self.seed else MAX_UNITS):
             raise Bad(FORMAT)
 
 
@@ -93,23 +100,32 @@ class Table:
 
 
 class Stages:
-    """What a table has for the scoring stages, in its ranges."""
+    """What a table has for the scoring stages."""
 
     def __init__(self, source, slots):
         number = _open_page(source, b"BWT1")
         bits, units, self.weight = unpack_from("<BHH", source.need(_STAGES_AT, 5), source.at)
         self.vector_bits, self.units = bits, units
-        if units:
-            self.centre, size = _find_section(source, number, b"CENT")
-            if size != units or units > MAX_UNITS:
-                raise Bad(FORMAT)
         if bits:
-            self.stride = 4 + units * bits // 8
-            self.vectors, size = _find_section(source, number, b"VECS")
-            self.vector_count = size // self.stride
-            if bits not in (2, 4, 8) or not units or units * bits % 32 or size % self.stride or not 0 < self.vector_count <= slots:
-                raise Bad(FORMAT)
-        self.words = _seek_section(source, number, b"WORD")  # offset and length, or None
+            self._centre = _find_section(source, number, b"CENT")
+            self._vectors = _find_section(source, number, b"VECS")
+        try:
+            self.words = _find_section(source, number, b"WORD")
+        except Bad as error:
+            if error.args[0] != FORMAT:
+                raise
+            self.words = None
+
+    def open_vectors(self, slots):
+        """Where centre and vectors lie, their ranges checked: offset of the centre, offset, bytes and number of vectors."""
+        (centre, size), (vectors, length) = self._centre, self._vectors
+        bits, units = self.vector_bits, self.units
+        stride = 4 + units * bits // 8
+        if bits not in (2, 4, 8) or not 0 < units <= MAX_UNITS or units * bits % 32 or size != units:
+            raise Bad(FORMAT)
+        if length % stride or length // stride > slots:
+            raise Bad(FORMAT)
+        return centre, vectors, stride, length // stride
 
 
 def check(source, magic, every_section):
@@ -162,14 +178,8 @@ def _section(source, index):
 
 
 def _find_section(source, count, wanted):
-    place = _seek_section(source, count, wanted)
-    if place is None:
-        raise Bad(FORMAT)
-    return place
-
-
-def _seek_section(source, count, wanted):
     for index in range(count):
         tag, offset, length, _ = _section(source, index)
         if tag == wanted:
             return offset, length
+    raise Bad(FORMAT)

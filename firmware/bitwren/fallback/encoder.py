@@ -1,4 +1,4 @@
-"""Text to a binary code: rows summed and rescaled to an int8 vector, dense int8 layers, the last one or a projection for its signs.
+"""Text to a binary code: rows summed and rescaled to an int8 vector, dense int8 layers, signs of the last one or of a projection.
 
 `loops` is the module with the hot loops: plain or fast. Sums stay below 2**30, so that they are small integers on 32-bit
 chips, except where a comment says why not.
@@ -7,13 +7,11 @@ chips, except where a comment says why not.
 from array import array
 from struct import pack_into, unpack_from
 
-from .check import MAX_UNITS
+from .check import LAYER, MAX_UNITS
 from .integers import int8, square_root
-from .source import FORMAT, Bad, demand
+from .source import FORMAT, Bad
 from .tokenizer import END, Tokens
 
-_RECORD = 32
-_MAX_PROJECTED = 512
 _GAIN_SHIFT = 20
 _MANTISSA_BITS = 11
 _TILE = 32  # outputs that are computed together: their biases are fetched once, and they are a word of the code
@@ -82,16 +80,12 @@ class Layer:
     """A layer's record, checked."""
 
     def __init__(self, source, encoder, index, inputs):
-        final = index + 1 == encoder.layers
-        self.last = final and not encoder.seed  # its signs are the code
-        if encoder.head_size < _RECORD * encoder.layers:
-            raise Bad(FORMAT)
-        view = source.need(encoder.head + _RECORD * index, _RECORD)
+        self.last = index + 1 == encoder.layers and not encoder.seed  # its signs are the code
+        view = source.need(encoder.head + LAYER * index, LAYER)
         fields = unpack_from("<HHbbbbIIII", view, source.at)
         self.inputs, self.outputs, self.zero_point, self.low, self.high = fields[:5]
         outputs = self.outputs
-        most = _MAX_PROJECTED if final and encoder.seed else MAX_UNITS
-        if self.inputs != inputs or outputs % 4 or not 4 <= outputs <= most or (self.last and outputs != encoder.bits):
+        if self.inputs != inputs or outputs % 4 or not 4 <= outputs <= MAX_UNITS or (self.last and outputs != encoder.bits):
             raise Bad(FORMAT)
         sizes = (inputs * outputs, 4 * outputs, 0 if self.last else 4 * outputs, 0 if self.last else outputs)
         for offset, size in zip(fields[6:], sizes):  # noqa: B905 - MicroPython's zip has no strict
@@ -150,8 +144,6 @@ def run_head(source, encoder, vector, loops, code, centre, embedding):
         from .projection import project  # not before it is needed: it takes RAM
 
         _give(vector, embedding)
-        if centre is not None:
-            demand(centre, len(vector))
         for index, value in enumerate(vector):
             vector[index] = value - (layer.zero_point if centre is None else int8(centre[index]))
         project(vector, encoder.bits, encoder.seed, loops, code)
@@ -159,6 +151,5 @@ def run_head(source, encoder, vector, loops, code, centre, embedding):
 
 def _give(vector, embedding):
     if embedding is not None:
-        demand(embedding, len(vector))
         for index, value in enumerate(vector):
             pack_into("b", embedding, index, value)

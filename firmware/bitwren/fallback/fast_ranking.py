@@ -109,13 +109,13 @@ def weigh(view, at: int, size: int, bits: int, values, out):
 
 
 @micropython.viper
-def of_lane(view, at: int, step: int, code, lane: int) -> int:
-    """Distance of a code to a lane of planes that are `step` bytes apart."""
+def of_lane(view, at: int, step: int, code, size: int, lane: int) -> int:
+    """Distance of a code of `size` bytes to a lane of planes that are `step` bytes apart."""
     planes = int(ptr8(view)) + at + (lane >> 3)  # noqa: F821
     octets = ptr8(code)  # noqa: F821
     lane &= 7
     distance = 0
-    for index in range(int(len(code))):
+    for index in range(size):
         octet = octets[index]
         for _ in range(8):
             distance += (ptr8(planes)[0] >> lane ^ octet) & 1  # noqa: F821
@@ -125,12 +125,12 @@ def of_lane(view, at: int, step: int, code, lane: int) -> int:
 
 
 @micropython.viper
-def of_row(view, at: int, code) -> int:
-    """Distance of a code to a row."""
+def of_row(view, at: int, code, size: int) -> int:
+    """Distance of a code of `size` bytes to a row."""
     row = ptr8(int(ptr8(view)) + at)  # noqa: F821
     octets = ptr8(code)  # noqa: F821
     distance = 0
-    for index in range(int(len(code))):
+    for index in range(size):
         x = row[index] ^ octets[index]
         x -= x >> 1 & 0x55
         x = (x & 0x33) + (x >> 2 & 0x33)

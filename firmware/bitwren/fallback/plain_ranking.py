@@ -87,8 +87,8 @@ def weigh(view, at, size, bits, values, out):
     out[0] = total
 
 
-def of_lane(view, at, step, code, lane):
-    """Distance of a code to a lane of planes that are `step` bytes apart."""
+def of_lane(view, at, step, code, size, lane):
+    """Distance of a code of `size` bytes to a lane of planes that are `step` bytes apart."""
     at += lane >> 3
     lane &= 7
     distance = 0
@@ -100,6 +100,6 @@ def of_lane(view, at, step, code, lane):
     return distance
 
 
-def of_row(view, at, code):
-    """Distance of a code to a row."""
-    return bin(int.from_bytes(view[at : at + len(code)], "little") ^ int.from_bytes(code, "little")).count("1")
+def of_row(view, at, code, size):
+    """Distance of a code of `size` bytes to a row."""
+    return bin(int.from_bytes(view[at : at + size], "little") ^ int.from_bytes(code, "little")).count("1")

@@ -11,10 +11,13 @@ from .source import ARGUMENT, Bad, demand, holds, natural, open_source
 _WINDOW = 1024  # slots whose words' sums are held at a time
 _ARC = 4096, 4017, 3784, 3406, 2896, 2276, 1567, 799, 0, -799, -1567, -2276, -2896, -3406, -3784, -4017, -4096
 _VECTORS, _WORDS = 1, 2
+_MAX_COSINE = (1 << 19) - 1
 
 
 class Ranker:
     """What computes, in viper where that is possible."""
+
+    DEPTH = DEPTH
 
     def __init__(self, name="viper", checked=None):
         """:param checked: as of open_source."""
@@ -34,13 +37,15 @@ class Ranker:
             table = check.Table(opened)
             fields = check.Stages(opened, table.slots)
             demand(code, table.bits // 8, 4)
+            vectors = stages & _VECTORS and fields.vector_bits
+            if vectors and (embedding is None or not holds(embedding, fields.units)):
+                return ARGUMENT
             if live is not None and not holds(live, (table.slots + LANES - 1) // LANES * 4):
                 return ARGUMENT
             ranking = Ranking(opened, table, fields, bytes(code)[: table.bits // 8], self._loops)
-            if stages & _VECTORS and fields.vector_bits:
-                demand(embedding, fields.units)
+            if vectors:
                 ranking.ask_vectors(embedding)
-            if stages & _WORDS and fields.words:
+            if stages & _WORDS and fields.words and fields.words[1]:
                 from .words import Index, buckets
 
                 index = Index(opened, fields.words, table.slots)
@@ -58,14 +63,15 @@ class Ranking:
 
     def __init__(self, source, table, fields, code, loops):
         self.source, self._table, self._fields, self._code, self._loops = source, table, fields, code, loops
-        self._query = None  # the embedding less the centre
+        self._vector_count = 0
         self._total = 0  # of the terms' rarities
         self._values, self._more_values, self._more_slots = None, (), ()
 
     def ask_vectors(self, embedding):
         """From here on vectors count."""
         fields = self._fields
-        view = self.source.need(fields.centre, fields.units, fields.units)
+        centre, self._vectors, self._stride, self._vector_count = fields.open_vectors(self._table.slots)
+        view = self.source.need(centre, fields.units, fields.units)
         at, squares = self.source.at, 0
         self._query = query = array("i", bytes(4 * fields.units))
         for index in range(fields.units):
@@ -140,7 +146,7 @@ class Ranking:
         return len(slots)
 
     def _score(self, far, slot, value):
-        if self._query is not None and slot < self._fields.vector_count:
+        if slot < self._vector_count:
             score = self._cosine(slot)
         else:
             # What a distance stands for where signs are of random projections, by a table and straight lines.
@@ -154,13 +160,12 @@ class Ranking:
     def _cosine(self, slot):
         if not self._length:
             return 0
-        fields, source = self._fields, self.source
-        stride = fields.stride
-        view = source.need(fields.vectors + slot * stride, stride, stride)
+        source, stride = self.source, self._stride
+        view = source.need(self._vectors + slot * stride, stride, stride)
         scale = view[source.at] | view[source.at + 1] << 8
-        self._loops.weigh(view, source.at + 4, stride - 4, fields.vector_bits, self._query, self._dot)
+        self._loops.weigh(view, source.at + 4, stride - 4, self._fields.vector_bits, self._query, self._dot)
         dot = self._factor * self._dot[0] - self._excess
-        cosine = abs(dot) * scale // self._length >> 6
+        cosine = min((abs(dot) * scale & 0xFFFFFFFF) // self._length, _MAX_COSINE) >> 6  # both bounds for scales that are wrong
         return -cosine if dot < 0 else cosine
 
     def _distance(self, slot):
@@ -170,7 +175,7 @@ class Ranking:
         if slot >= table.count or table.layout == ROWS:
             at = table.staged - table.count * row if slot >= table.count else table.codes
             view = source.need(at + slot * row, row, row)
-            return self._loops.of_row(view, source.at, code)
+            return self._loops.of_row(view, source.at, code, row)
         block, lane = slot // lanes, slot % lanes
         if table.layout == RESIDUAL:
             # A block's planes are of documents XOR its pivot.
@@ -178,7 +183,7 @@ class Ranking:
             code = bytes(code[index] ^ view[source.at + index] for index in range(row))
         size = lanes * row
         view = source.need(table.codes + (table.before + size) * block + table.before, size, size)
-        return self._loops.of_lane(view, source.at, lanes // 8, code, lane)
+        return self._loops.of_lane(view, source.at, lanes // 8, code, row, lane)
 
 
 def _place(values, slots, value, slot):

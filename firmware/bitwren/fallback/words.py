@@ -11,9 +11,9 @@ _SUFFIXES = (b"ing", b"ed", b"es", b"s")
 _HEAD, _GROUP, _LONG = 12, 32, 255
 _RECORD = 4 + _GROUP
 _LOG_STEPS = 4
-# The state of a list that is being read: where its next byte is; the bit in it; where the list ends; how many ones of the next gap
-# were read; the slot behind the last one read; slots not added yet; bits of a remainder; what a slot gets; whether the last slot
-# read is not added. postings() of plain_ranking.py and fast_ranking.py changes it.
+# The state of a list that is being read: where its next byte is; the bit in it; where the list ends; how many ones of the next
+# gap were read; the slot behind the last one read; slots not added yet; bits of a remainder; what a slot gets; whether the last
+# slot read is not added. postings() of plain_ranking.py and fast_ranking.py changes it.
 _AT, _, _END, _, _NEXT, _LEFT, _BITS, _RARITY, _WAITS = range(9)
 _STATE = 9
 
@@ -103,7 +103,7 @@ class Index:
             raise Bad(FORMAT)
 
     def _find(self, source, bucket):
-        """Of a bucket's list where its postings begin, where it ends, and how many there are; -1: dropped, in too many documents."""
+        """Of a bucket's list where its postings begin, where it ends, and how many there are; -1: there were too many."""
         view = source.need(self._groups + bucket // _GROUP * _RECORD, _RECORD, _RECORD)
         end = self._body + unpack_from("<I", view, source.at)[0]
         place = source.at + 4
@@ -120,15 +120,13 @@ class Index:
             raise Bad(FORMAT)
         documents = shift = 0
         more = begin < end
-        while more:
-            if at >= end or shift > 21:
-                raise Bad(FORMAT)
+        while more and at < end and shift < 28:
             octet = source.need(at, 1, end - at)[source.at]
             documents |= (octet & 127) << shift
             at += 1
             shift += 7
             more = octet > 127
-        if documents > self.count:
+        if documents > self.count or (begin < end and not shift):
             raise Bad(FORMAT)
         return at, end, -1 if begin < end and not documents else documents
 

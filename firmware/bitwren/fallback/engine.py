@@ -12,7 +12,7 @@ class Core:
 
     ABI = 4
     # Of the native core: the work memory is taken and left alone.
-    ENCODE_WORK, SEARCH_WORK, RANK_WORK = 4096, 4100, 4096
+    ENCODE_WORK, SEARCH_WORK, RANK_WORK = 4096, 4100, 6144
     DEPTH = check.DEPTH
     MAX_TEXT = MAX_TEXT
     MIN_WINDOW = source.MIN_WINDOW
@@ -55,6 +55,9 @@ class Core:
         try:
             fields = check.Encoder(opened)
             demand(out, fields.bits // 8 if to_code else fields.dims, 4 if to_code else 1)
+            for buffer in (centre, embedding):
+                if buffer is not None:
+                    demand(buffer, fields.units)
             sums = encoder.array("i", bytes(4 * fields.dims))
             count = encoder.pool(opened, fields, _bytes(text), self._loops, sums)
             encoder.rescale(sums, fields.gain)
