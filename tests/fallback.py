@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
+import struct
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +36,8 @@ def _at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
 
 
-def load() -> Any:
-    """firmware/bitwren/fallback as `bitwren_fallback`."""
+def load(part: str = "") -> Any:
+    """firmware/bitwren/fallback as `bitwren_fallback`, or a module of it."""
     name, folder = "bitwren_fallback", FIRMWARE / "bitwren" / "fallback"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
@@ -45,7 +47,7 @@ def load() -> Any:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules[name]
+    return importlib.import_module(f"{name}.{part}" if part else name)
 
 
 def given(source: Source) -> Any:
@@ -92,7 +94,7 @@ class FallbackCore:
         return self._call(self.core.crc32, source, offset, length)
 
     def words(self, source: Source, text: bytes) -> list[bytes]:
-        state = load().encoder.Tokens.__init__.__globals__["Words"](load().open_source(given(source)), text)
+        state = load("text").Words(load("source").open_source(given(source)), text)
         found: list[bytes] = []
         while length := state.step():
             found.append(bytes(state.word[:length]))
@@ -105,9 +107,9 @@ class FallbackCore:
         return self._opened(source, "Table")
 
     def _opened(self, source: Source, kind: str) -> Any:
-        module = load()
+        module = load("source")
         try:
-            return getattr(module.check, kind)(module.open_source(given(source)))
+            return getattr(load("check"), kind)(module.open_source(given(source)))
         except module.Bad as error:
             raise CoreError(error.args[0]) from error
         except OSError as error:
@@ -125,10 +127,14 @@ class FallbackCore:
         self._call(self.core.vector, source, text, vector, bytearray(ENCODE_WORK))
         return np.frombuffer(vector, np.int8)
 
-    def encode(self, source: Source, text: bytes) -> NDArray[np.uint32]:
-        code = bytearray(self.open_encoder(source).bits // 8)
-        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK))
-        return np.frombuffer(code, "<u4")
+    def encode(self, source: Source, text: bytes, centre: bytes | None = None) -> NDArray[np.uint32]:
+        return self.embed(source, text, centre)[0]
+
+    def embed(self, source: Source, text: bytes, centre: bytes | None = None) -> tuple[NDArray[np.uint32], NDArray[np.int8]]:
+        encoder = self.open_encoder(source)
+        code, embedding = bytearray(encoder.bits // 8), bytearray(encoder.units)
+        self._call(self.core.encode, source, text, code, bytearray(ENCODE_WORK), centre, embedding)
+        return np.frombuffer(code, "<u4"), np.frombuffer(embedding, np.int8)
 
     def search(
         self,
@@ -143,6 +149,22 @@ class FallbackCore:
         hits, query = array("I", bytes(8 * k)), code.astype("<u4").tobytes()
         count = self._call(self.core.search, source, query, k, hits, bytearray(SEARCH_WORK), effort, live, rows or None)
         return [(hits[2 * index], hits[2 * index + 1]) for index in range(count)]
+
+    def rank(
+        self,
+        sources: tuple[Source, Source],
+        query: tuple[bytes, NDArray[np.uint32], bytes | None],
+        hits: Sequence[tuple[int, int]],
+        k: int,
+        stages: int = 3,
+        live: bytes | None = None,
+    ) -> list[tuple[int, int, int]]:
+        text, code, embedding = query
+        ranked = bytearray(12 * (len(hits) + self.core.DEPTH))
+        pairs = array("I", [number for hit in hits for number in hit])
+        asked = given(sources[1]), text, code.astype("<u4").tobytes(), embedding, pairs, len(hits), k
+        count = self._call(self.core.rank, sources[0], *asked, ranked, bytearray(self.core.RANK_WORK), stages, live)
+        return list(struct.iter_unpack("<iII", ranked[: 12 * count]))
 
     def record(self, source: Source, slot: int) -> tuple[int, int]:
         place = array("I", (0, 0))

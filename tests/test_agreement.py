@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from board_bundle import make_bundle
 
 from bitwren import bundle
 from bitwren.corpus import read_corpus, read_questions
@@ -67,11 +68,14 @@ def test_clinc150(tmp_path: Path, target: str, sample: int) -> None:
 
 
 def test_messages_are_the_same_on_host_and_chip() -> None:
-    """The sentences about a query, of toolchain/bitwren/queries.py and firmware/bitwren/messages.py."""
+    """The sentences about a query, of toolchain/bitwren/{queries,scoring}.py and firmware/bitwren/messages.py."""
     import importlib.util
 
     from bitwren.errors import QueryError
     from bitwren.queries import check_effort, check_k, check_query
+    from bitwren.scoring import choose
+
+    plain = make_bundle(3).table
 
     spec = importlib.util.spec_from_file_location("messages", ROOT / "firmware" / "bitwren" / "messages.py")
     assert spec
@@ -86,6 +90,8 @@ def test_messages_are_the_same_on_host_and_chip() -> None:
         (lambda: check_effort(0), chip.EFFORT),
         (lambda: check_effort(101), chip.EFFORT),
         (lambda: check_k(6, 5), chip.k_too_large(6, 5)),
+        (lambda: choose(plain, "letters"), chip.STAGES),
+        (lambda: choose(plain, "words"), chip.no_stages("words")),
     ):
         with pytest.raises(QueryError) as caught:
             provoke()

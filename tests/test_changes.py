@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from test_native_hostile import mend
 from test_natmod_unix import MICROPYTHON
 
 from bitwren import container, edit
-from bitwren.bundle import TABLE_FILE, Bundle
+from bitwren.bundle import TABLE_FILE, Bundle, Scoring
 from bitwren.corpus import Document
+from bitwren.scoring import NAMES, choose
 from bitwren.table import LAYOUTS
 
 pytestmark = pytest.mark.skipif(
@@ -59,7 +61,7 @@ for name, *arguments in steps or fill() or []:
 
 
 class Model:
-    """What the host makes of the same steps."""
+    """What the host makes of the same steps; but what is appended on a chip has neither vector nor words."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -75,7 +77,8 @@ class Model:
             id = str(number) if id is None else id
             if id in ids:
                 return f"Error: there is a document with the id {id} already: delete it first, or take another id"
-            self.bundle = edit.append(self.bundle, [Document(id, text, text if answer is None else answer, "")])
+            more = edit.append(self.bundle, [Document(id, text, text if answer is None else answer, "")])
+            self.bundle = replace(more, table=replace(more.table, vectors=table.vectors, words=table.words))
             return id
         if name == "delete":
             if arguments[0] not in ids:
@@ -100,8 +103,11 @@ def run(folder: Path, steps: list[Any], engine: str = "auto", storage: str = "au
     return [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
 
 
-def some_steps(bundle: Bundle, seed: int, count: int) -> list[Any]:
-    """Changes and questions in random order; some documents are added twice, deleted twice, deleted while in RAM."""
+def some_steps(bundle: Bundle, seed: int, count: int, stages: Sequence[str | None] = ()) -> list[Any]:
+    """Changes and questions in random order; some documents are added twice, deleted twice, deleted while in RAM.
+
+    :param stages: of the questions, one of them each time.
+    """
     random = np.random.default_rng(seed)
     ids = [record.id for record in bundle.table.records]
     steps: list[Any] = []
@@ -117,7 +123,8 @@ def some_steps(bundle: Bundle, seed: int, count: int) -> list[Any]:
             )
         else:
             query = ["new light 3", "new pump 1", text_of(bundle, int(random.integers(len(ids))))][random.integers(3)]
-            steps.append(["answer", query, int(random.integers(1, len(ids) // 2))])
+            ranked = [None, stages[random.integers(len(stages))]] if stages else []
+            steps.append(["answer", query, int(random.integers(1, len(ids) // 2)), *ranked])
     return [*steps, ["info"], ["__len__"]]
 
 
@@ -134,6 +141,26 @@ def test_the_same_as_the_host(tmp_path: Path, layout: str, engine: str) -> None:
         model = Model(bundle)
         expected = [model.step(*step) for step in steps]
         assert run(folder.parent, steps, engine, ["ram", "file"][seed // 2]) == expected
+
+
+@pytest.mark.parametrize("scoring", [Scoring(4, 60), Scoring(2, 0), Scoring(0, 1000)])
+@pytest.mark.parametrize("embedding", [None, 48])
+@pytest.mark.parametrize("engine", ["native", "viper", "python"])
+def test_the_same_as_the_host_with_stages(tmp_path: Path, engine: str, embedding: int | None, scoring: Scoring) -> None:
+    for seed, (layout, documents, staged) in enumerate([("flat", 40, 0), ("residual", 170, 39), ("rows", 33, 0)]):
+        bundle = make_bundle(documents, make_encoder(bits=64, embedding=embedding), scoring=scoring)
+        bundle = replace(bundle, table=replace(bundle.table, layout=layout, staged=staged))
+        folder = write_bundle(bundle, tmp_path / "faq")
+        steps = some_steps(bundle, seed, 60, [None, *scoring_names(bundle)])
+        model = Model(bundle)
+        expected = [model.step(*step) for step in steps]
+        assert run(folder.parent, steps, engine, ["ram", "file"][seed % 2]) == expected
+
+
+def scoring_names(bundle: Bundle) -> list[str]:
+    """What a query may ask of a bundle."""
+    number = NAMES.index(choose(bundle.table, None).name)
+    return [name for index, name in enumerate(NAMES) if not index & ~number]
 
 
 def test_everything_deleted_and_begun_again(tmp_path: Path) -> None:

@@ -75,16 +75,16 @@ class StandIn:
     def __init__(self, package: ModuleType) -> None:
         self._package = package
 
-    def search(self, text: bytes | memoryview, k: int | None = None, effort: int = 100) -> Any:
+    def search(self, text: bytes | memoryview, k: int | None = None, effort: int = 100, stages: str | None = None) -> Any:
         text = bytes(text)
         if not text.strip():
             raise self._package.Error(self._package.messages.EMPTY)
         answer = text[::-1].decode("utf-8", "replace")
-        hits = self._package.Hits([self._package.Hit(7, "d1", answer, None)])
+        hits = self._package.Hits([self._package.Hit(7, "d1", answer, None, None)])
         hits.confident = b"?" not in text
         return hits
 
-    def answer(self, query: str, k: int | None, effort: int | None) -> dict[str, Any]:
+    def answer(self, query: str, k: int | None, effort: int | None, stages: str | None) -> dict[str, Any]:
         return {"query": query, "hits": [{"id": "d1", "distance": 7, "answer": query[::-1]}], "confident": True}
 
     def info(self) -> dict[str, Any]:
@@ -137,7 +137,8 @@ def test_editing(package: ModuleType, typed: bytes, answer: str) -> None:
 def test_answer_of_several_lines_is_indented(package: ModuleType) -> None:
     sink = Sink()
     stand_in = StandIn(package)
-    stand_in.search = lambda text, k, effort: package.Hits([package.Hit(1, "d", "one\r\n{two}", None)])  # type: ignore[method-assign]
+    hits = package.Hits([package.Hit(1, "d", "one\r\n{two}", None, None)])
+    stand_in.search = lambda text, k, effort, stages: hits  # type: ignore[method-assign]
     sys.modules["bitwren_board.console"].Console(stand_in, BytesIO(b"a\n"), sink, False).serve()
     assert "  1. one\n     {two}  [distance" in sink.data.decode()
 
@@ -391,6 +392,7 @@ def test_info(board: Path) -> None:
         "layout": "flat",
         "encoder": "random 1",
         "threshold": 20,
+        "stages": "hamming",
         "storage": {"encoder": "ram", "table": "ram"},
         "native": "x64",
         "compiles": False,
@@ -601,6 +603,11 @@ def test_protocol_document_quotes_the_sentences(package: ModuleType) -> None:
     messages = package.messages
     elsewhere = (messages.OTHER_ENCODER, messages.NO_BUNDLE)
     sentences = [value for name, value in vars(messages).items() if name.isupper() and isinstance(value, str)]
-    sentences += [messages.too_long(5000), messages.k_too_large(1000, 395), messages.bad_file("bundle/table.bwt", -4)]
+    sentences += [
+        messages.too_long(5000),
+        messages.k_too_large(1000, 395),
+        messages.no_stages("words"),
+        messages.bad_file("bundle/table.bwt", -4),
+    ]
     sentences += [messages.line_too_long(sys.modules["bitwren_board.console"].LINE)]
     assert [sentence for sentence in sentences if sentence not in elsewhere and f"`{sentence}`" not in document] == []

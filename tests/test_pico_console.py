@@ -122,6 +122,7 @@ def test_files_are_read_in_place(console: Board, bundle: Bundle) -> None:
         "layout": "flat",
         "encoder": "random 1",
         "threshold": 40,
+        "stages": "hamming",
         "storage": {"encoder": "mapped", "table": "mapped"},
         "native": "armv6m",
         "compiles": False,

@@ -20,7 +20,7 @@ from .storage import File, files
 
 DEFAULT_K = 3
 ENGINES = ("auto", "native", "viper", "python")
-_ABI = 3  # of bitwren_native
+_ABI = 4  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
@@ -34,11 +34,12 @@ _ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp x
 _MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
 _RUNS_TOO = {"armv7emsp": ("armv7m", "armv6m"), "armv7m": ("armv6m",)}
 
-Hit = namedtuple("Hit", ("distance", "id", "answer", "text"))  # text is None where the table does not store it
+# text is None where the table does not store it; score, in units of 1/4096, where nothing but the distance counts.
+Hit = namedtuple("Hit", ("distance", "id", "answer", "text", "score"))
 
 
 class Hits(list):
-    """The nearest documents, best first; `confident` is False when not even the first is near enough."""
+    """The best documents, best first; `confident` is False when not even the first is good enough."""
 
     confident = True
 
@@ -88,7 +89,7 @@ class Wren:
         encoder, table = files(self.path)
         self._encoder = File(native, encoder, b"BWE1", storage)
         self._table = File(native, table, b"BWT1", storage)
-        fields = self._read(self._table, _FIELDS, 33)
+        fields = self._read(self._table, _FIELDS, 52)
         slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
         if layout >= len(_LAYOUTS):
             raise Error(messages.bad_file(self._table.path, messages.VERSION))
@@ -100,20 +101,22 @@ class Wren:
             raise Error(messages.OTHER_ENCODER)
         self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
+        self._stages, self._beside = self._open_stages(fields)
         self._work = self._work_memory(layout)
-        self._compiles = len(self._work) > max(native.ENCODE_WORK, native.SEARCH_WORK)
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
     def __len__(self):
         return self.count
 
-    def search(self, text, k=None, effort=None):
-        """The k nearest documents.
+    def search(self, text, k=None, effort=None, stages=None):
+        """The k best documents.
 
         :param text: str or UTF-8 bytes. :param k: 3 when not given, or all of a smaller table.
         :param effort: percent of a residual table's codes to read at most, 1 to 100, else what it was built for; exact at
             100, as other layouts always are.
+        :param stages: what ranks the nearest besides their distance: "hamming" (nothing), "vectors", "words" or "all"; all that
+            the table has when not given.
         """
         text = self._refuse_text(text)
         k = min(DEFAULT_K, self.count) if k is None else k
@@ -121,16 +124,34 @@ class Wren:
         effort = self.effort if effort is None else effort
         if type(effort) is not int or not 1 <= effort <= 100:
             raise Error(messages.EFFORT)
+        ranking, number = self._stages, self.choose(stages)
         self._encode(text)
-        pairs = array("I", bytes(8 * k))
+        wanted = min(ranking.candidates(k), self.count) if number else k
+        pairs = array("I", bytes(8 * wanted))
         live, rows = self._changes.of_search(len(self._code)) if self._changes else (None, None)
-        found = self._native.search(self._table.source, self._code, k, pairs, self._work, effort, live, rows)
+        found = self._native.search(self._table.source, self._code, wanted, pairs, self._work, effort, live, rows)
         self._demand(found, self._table)
         hits = Hits()
+        if number:
+            sources = self._table.source, self._encoder.source
+            found, ranked = ranking.rank(*sources, text, self._code, pairs, found, k, self._work, number, live)
+            self._demand(found, self._table)
+            for index in range(found):
+                hits.append(self._hit(*ranking.result(ranked, index)))
+            hits.confident = found > 0 and ranking.confident(hits[0].score, number)
+            return hits
         for index in range(found):
-            hits.append(self._hit(pairs[2 * index], pairs[2 * index + 1]))
+            hits.append(self._hit(None, pairs[2 * index], pairs[2 * index + 1]))
         hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
         return hits
+
+    def choose(self, stages):
+        """The number of the stages of a name, or all that the table has for None: 1 for vectors, 2 for words."""
+        if stages is None:
+            return self._stages.has if self._stages else 0
+        from .stages import choose
+
+        return choose(stages, self.choose(None))
 
     def append(self, text, answer=None, id=None):
         """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
@@ -169,17 +190,20 @@ class Wren:
             self._changes = Changes(self._native, self._table, sections, self._slots, self._flags & _HAS_TEXT)
         return self._changes
 
-    def answer(self, query, k=None, effort=None):
+    def answer(self, query, k=None, effort=None, stages=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
         effort = self.effort if effort is None else effort
         try:
-            hits = self.search(query, k, effort)
+            hits = self.search(query, k, effort, stages)
         except Error as error:
             return OrderedDict((("query", query), ("error", str(error))))
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
-            hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
+            pairs = [("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)]
+            if hit.score is not None:
+                pairs.insert(2, ("score", hit.score))
+            hits[index] = OrderedDict(pairs)
         answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
         if effort < 100:
             # Without the native module every document is compared.
@@ -196,6 +220,7 @@ class Wren:
                 ("layout", _LAYOUTS[self._layout]),
                 ("encoder", self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
+                ("stages", self._stages.name if self._stages else "hamming"),
                 ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
                 ("native", self._engine),
                 ("compiles", self._compiles),
@@ -203,22 +228,42 @@ class Wren:
             )
         )
 
+    def _open_stages(self, fields):
+        """What ranks after the search, or None; what the encoder takes besides: the table's centre, room for an embedding."""
+        units = unpack_from("<H", fields, 34)[0]
+        centre = self._read(self._table, *self._section(b"CENT")) if units else None
+        words = self._seek(b"WORD")
+        if not fields[33] and not words:
+            return None, (centre,) if units else ()
+        from .stages import Stages  # not before it is needed: it takes RAM
+
+        stages = Stages(self._native, units if fields[33] else 0, words, unpack_from("<iii", fields, 40))
+        return stages, (centre, stages.embedding)
+
     def _work_memory(self, layout):
         """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
         native = self._native
-        size = max(native.ENCODE_WORK, native.SEARCH_WORK)
+        size = max(native.ENCODE_WORK, native.SEARCH_WORK, self._stages.work if self._stages else 0)
         code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
         gc.collect()
+        self._compiles = False
         if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
             try:
-                return bytearray(native.SEARCH_WORK + code)
+                work = bytearray(max(native.SEARCH_WORK + code, size))
+                self._compiles = True
+                return work
             except MemoryError:  # there is enough, but not in one piece
                 pass
         return bytearray(size)
 
     def _encode(self, text):
         """Bring the code of a text into _code."""
-        tokens = self._native.encode(self._encoder.source, text, self._code, self._work)
+        try:
+            tokens = self._native.encode(self._encoder.source, text, self._code, self._work, *self._beside)
+        except ValueError as error:
+            if isinstance(error, Error):
+                raise
+            raise Error(messages.bad_file(self._table.path, messages.FORMAT))  # its centre is not as long as an embedding
         if tokens == 0:
             raise Error(messages.NO_WORDS)
         self._demand(tokens, self._encoder)
@@ -242,9 +287,10 @@ class Wren:
         if k > self.count:
             raise Error(messages.k_too_large(k, self.count))
 
-    def _hit(self, distance, slot):
+    def _hit(self, score, distance, slot):
         if slot >= self._slots:
-            return Hit(distance, *self._changes.record(slot))
+            id, answer, text = self._changes.record(slot)
+            return Hit(distance, id, answer, text, score)
         place = array("I", (0, 0))
         self._demand(self._native.record(self._table.source, slot, place), self._table)
         record = memoryview(self._read(self._table, *place))
@@ -254,7 +300,7 @@ class Wren:
         if text_at > len(record):
             raise Error(messages.bad_file(self._table.path, messages.FORMAT))
         text = str(record[text_at:], "utf-8") if self._flags & _HAS_TEXT else None
-        return Hit(distance, str(record[4:answer_at], "utf-8"), str(record[answer_at:text_at], "utf-8"), text)
+        return Hit(distance, str(record[4:answer_at], "utf-8"), str(record[answer_at:text_at], "utf-8"), text, score)
 
     def _read(self, file, offset, length):
         buffer = bytearray(length)
@@ -278,11 +324,17 @@ class Wren:
 
     def _section(self, tag):
         """Where a section of the table begins, and its length."""
-        for index in range(16):
-            entry = self._read(self._table, 32 + 16 * index, 16)
-            if entry[:4] == tag:
-                return unpack_from("<II", entry, 4)
+        place = self._seek(tag)
+        if place:
+            return place
         raise Error(messages.bad_file(self._table.path, messages.FORMAT))
+
+    def _seek(self, tag):
+        """The same, or None where there is no such section."""
+        entries = self._read(self._table, 32, 256)
+        for at in range(0, 256, 16):
+            if entries[at : at + 4] == tag:
+                return unpack_from("<II", entries, at + 4)
 
     def _count_live(self):
         """Documents that are not deleted: the bits of section LIVE."""

@@ -68,7 +68,7 @@ class Console:
         self._wren, self._source, self._sink, self._echo = wren, source, sink, echo
         self._line = bytearray(LINE)
         self._byte = bytearray(1)
-        self._effort = wren.effort  # of a person's questions
+        self._effort, self._stages = wren.effort, None  # of a person's questions
         self._after_return = False  # a newline that follows is the same line's end
         self._prompted = False  # the cursor stands behind a prompt
 
@@ -192,14 +192,15 @@ class Console:
             if said:
                 self._sink.write("  {}\n".format(said))
                 return
-            hits = self._wren.search(line, None, self._effort)
+            hits = self._wren.search(line, None, self._effort, self._stages)
         except Exception as error:
             self._sink.write("  {}\n".format(_sentence(error)))
             return
         took = time.ticks_diff(time.ticks_ms(), began)
         for rank, hit in enumerate(hits, 1):
             answer = hit.answer.replace("\r", "").replace("\n", "\n     ")
-            self._sink.write("  {}. {}  [distance {}, id {}]\n".format(rank, answer, hit.distance, hit.id))
+            score = "" if hit.score is None else "score {}, ".format(_decimal(hit.score))
+            self._sink.write("  {}. {}  [{}distance {}, id {}]\n".format(rank, answer, score, hit.distance, hit.id))
         doubt = "" if hits.confident else "; not confident: nothing is near enough"
         self._sink.write("  {} ms{}\n".format(took, doubt))
 
@@ -210,6 +211,8 @@ class Console:
             return self._about()
         if words[0] == ":effort":
             return self._set_effort(words[1].strip() if len(words) > 1 else "")
+        if words[0] == ":stages":
+            return self._set_stages(words[1].strip() if len(words) > 1 else "")
         if len(words) < 2 or words[0] not in (":append", ":delete"):
             return None
         wren, rest = self._wren, words[1].strip()
@@ -250,6 +253,12 @@ class Console:
         exact = "" if self._effort < 100 and self._wren.info()["layout"] == "residual" else ": exact"
         return "effort is {} %{}".format(self._effort, exact)
 
+    def _set_stages(self, name):
+        if name:
+            self._wren.choose(name)
+            self._stages = name
+        return "stages: {}".format(self._stages or self._wren.info()["stages"])
+
     def _about(self):
         """All that info() tells, a line each."""
         info = self._wren.info()
@@ -273,7 +282,7 @@ class Console:
                 query = None
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
-            return self._wren.answer(query, request.get("k"), request.get("effort"))
+            return self._wren.answer(query, request.get("k"), request.get("effort"), request.get("stages"))
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -337,6 +346,12 @@ def _strict(text):
         high = code if 0xD800 <= code < 0xDC00 else 0
         joined.append("\ufffd" if 0xD800 <= code < 0xE000 or code > 0x10FFFF else character)
     return "".join(joined)
+
+
+def _decimal(score):
+    """A score as people see it, with two decimals."""
+    hundredths = (abs(score) * 100 + 2048) >> 12
+    return "{}{}.{:02d}".format("-" if score < 0 < hundredths else "", hundredths // 100, hundredths % 100)
 
 
 def _sentence(error):

@@ -8,6 +8,7 @@ NO_DOCUMENTS = "the table holds no documents, all of them are deleted: append so
 K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
 EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
+STAGES = "stages must be one of hamming, vectors, words, all"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
@@ -43,6 +44,11 @@ def too_long(size):
 def k_too_large(k, documents):
     """More results than there are documents."""
     return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
+
+
+def no_stages(name):
+    """Stages that the table does not have."""
+    return "the table was built without what {} needs: leave stages out, or build it again".format(name)
 
 
 def used_id(id):

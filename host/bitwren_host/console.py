@@ -9,19 +9,22 @@ from typing import TextIO
 
 from bitwren.errors import BitwrenError
 from bitwren.queries import check_effort
+from bitwren.scoring import NAMES
 
 from . import show
 from .targets import Target
 
 HELP = (
-    "type a question; :k N sets how many answers, :effort N the percent of a residual table to read, "
-    ":info tells what answers, :quit or Ctrl-D leaves"
+    "type a question; :k N sets how many answers, :effort N the percent of a residual table to read, :stages NAME what ranks "
+    "the nearest, :info tells what answers, :quit or Ctrl-D leaves"
 )
 
 ALWAYS_EXACT = "effort changes nothing here: this table is searched exactly anyway"
 
 
-def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int | None, out: TextIO) -> None:
+def answer_lines(
+    target: Target, lines: Iterable[bytes], k: int, effort: int | None, out: TextIO, stages: str | None = None
+) -> None:
     """Answer each line of a pipe with one JSON object on one line (docs/protocol.md)."""
     for raw in lines:
         try:
@@ -29,11 +32,11 @@ def answer_lines(target: Target, lines: Iterable[bytes], k: int, effort: int | N
         except UnicodeDecodeError:
             reply = {"query": raw.decode("utf-8", "replace").rstrip("\r\n"), "error": "the query is not UTF-8"}
         else:
-            reply = target.answer(query, k, effort)
+            reply = target.answer(query, k, effort, stages)
         print(json.dumps(reply, ensure_ascii=False), file=out, flush=True)
 
 
-def converse(target: Target, k: int, effort: int | None) -> None:
+def converse(target: Target, k: int, effort: int | None, stages: str | None = None) -> None:
     """Ask a person for questions until they leave."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives input() history and editing)
@@ -57,10 +60,12 @@ def converse(target: Target, k: int, effort: int | None) -> None:
             k = _parse_k(line, k)
         elif line.startswith(":effort"):
             effort = _parse_effort(line, effort)
+        elif line.startswith(":stages"):
+            stages = _parse_stages(line, stages)
         elif line.startswith(":"):
             show.out.print(HELP)
         elif line:
-            reply = target.answer(line, k, effort)
+            reply = target.answer(line, k, effort, stages)
             show.out.print(show.answer(reply, bits))
             if reply.get("exact"):
                 show.out.print(ALWAYS_EXACT, style="dim")
@@ -85,4 +90,12 @@ def _parse_effort(line: str, effort: int | None) -> int | None:
         now = effort or "what the table was built for"
         show.out.print(f":effort takes a number from 1 to 100, as in ':effort 10'; it is {now}")
         return effort
+    return wanted
+
+
+def _parse_stages(line: str, stages: str | None) -> str | None:
+    wanted = line[len(":stages") :].strip()
+    if wanted not in NAMES:
+        show.out.print(f":stages takes one of {', '.join(NAMES)}; it is {stages or 'all that the table has'}")
+        return stages
     return wanted

@@ -11,6 +11,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from bitwren.vectors import ONE
+
 out = Console(highlight=False, soft_wrap=True)
 PICTURE_COLUMNS = 118
 
@@ -27,7 +29,7 @@ def picture(title: str) -> str:
 
 
 def answer(reply: dict[str, Any], bits: int) -> Text:
-    """An answer object as ranked lines: similarity in percent, distance in bits, id, answer."""
+    """An answer object as ranked lines: answer, id, score where there is one, distance in bits."""
     if "error" in reply:
         return Text(str(reply["error"]), style="red")
     lines = Text()
@@ -37,7 +39,8 @@ def answer(reply: dict[str, Any], bits: int) -> Text:
         style = "bold" if rank == 1 and reply["confident"] else ""
         lines.append(f"{rank:>3}. ", style="cyan")
         lines.append(hit["answer"], style=style)
-        lines.append(f"  [{hit['id']}, {hit['distance']}/{bits}]\n", style="dim")
+        score = f", score {hit['score'] / ONE:.2f}" if "score" in hit else ""
+        lines.append(f"  [{hit['id']}{score}, {hit['distance']}/{bits}]\n", style="dim")
     lines.rstrip()
     return lines
 

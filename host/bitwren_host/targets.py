@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from bitwren.bundle import Bundle
 from bitwren.errors import BitwrenError
+from bitwren.scoring import choose
 
 from .board_files import bundle_files, cache_folder, firmware_files
 from .emulator import EmulatedPico, UnixPort, pico_image
@@ -26,10 +27,11 @@ ANSWER_SECONDS = 60.0
 class Target(Protocol):
     """Something that answers queries as docs/protocol.md says."""
 
-    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """One answer object: hits and confidence, or an error.
 
         :param effort: percent of a residual table's codes to read; None: what the table was built for.
+        :param stages: what ranks the nearest, one of :data:`bitwren.scoring.NAMES`; None: all that the table has.
         """
 
     def info(self) -> dict[str, Any]:
@@ -42,15 +44,21 @@ class HostTarget:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """Search with the reference."""
-        return self._bundle.answer(query, k, effort)
+        return self._bundle.answer(query, k, effort, stages)
 
     def info(self) -> dict[str, Any]:
         """The bundle as the reference sees it."""
         table = self._bundle.table
         documents = int(table.live.sum())
-        return {"documents": documents, "bits": table.bits, "layout": table.layout, "native": "reference (Python)"}
+        return {
+            "documents": documents,
+            "bits": table.bits,
+            "layout": table.layout,
+            "stages": choose(table, None).name,
+            "native": "reference (Python)",
+        }
 
 
 class LineTarget:
@@ -60,9 +68,10 @@ class LineTarget:
         self._line = line
         self._seconds = seconds
 
-    def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
+    def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """Send one JSON line and read one."""
-        return self._ask({"query": query, "k": k} | ({} if effort is None else {"effort": effort}))
+        chosen = {"effort": effort, "stages": stages}
+        return self._ask({"query": query, "k": k} | {key: value for key, value in chosen.items() if value is not None})
 
     def info(self) -> dict[str, Any]:
         """The board's own description of itself."""

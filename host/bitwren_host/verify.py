@@ -43,7 +43,8 @@ class Report:
         """The report for people."""
         lines = []
         for found in self.targets:
-            verdict = "identical ids, distances and order" if not found.differing else f"{found.differing} DIFFER"
+            scores = "" if found.info.get("stages") == "hamming" else "scores, "
+            verdict = f"identical ids, {scores}distances and order" if not found.differing else f"{found.differing} DIFFER"
             lines.append(f"{found.target:<9} {found.queries} queries: {verdict}  ({found.info.get('native')})")
             if found.first:
                 lines.append(f"          first difference: {found.first}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__, container, lexical, lower, ordering, residual
+from . import __version__, container, lexical, lower, ordering, postings, residual
 from . import table as tables
 from .compiler import Teacher, compile_documents, unit
 from .corpus import Document
@@ -274,7 +274,7 @@ def describe(path: Path) -> dict[str, Any]:
             "threshold": found.threshold,
             "stores_text": found.records[0].text is not None,
             "encoder": found.identity.hex(),
-        }
+        } | _describe_stages(found)
         notes = found.notes
     else:
         encoder = lower.read(data, str(path))
@@ -285,12 +285,34 @@ def describe(path: Path) -> dict[str, Any]:
             "dims": encoder.rows.dims,
             "row_bits": encoder.rows.bits,
             "layers": [list(layer.weights.shape) for layer in encoder.layers],
+            "embedding": encoder.units,
+            "binarizer": "lsh" if encoder.projection else "dense",
             "identity": encoder.identity.hex(),
         }
         notes = encoder.notes
     file = container.unpack(data, magic, str(path))
     sections = {tag: {"offset": file.offsets[tag], "bytes": len(body)} for tag, body in file.sections.items()}
     return {"file": str(path), "bytes": len(data)} | fields | {"notes": notes, "sections": sections}
+
+
+def _describe_stages(table: tables.Table) -> dict[str, Any]:
+    """Of what a table has for the stages after the Hamming search; only what there is."""
+    fields: dict[str, Any] = {"stages": choose(table, None).name}
+    if table.centre is not None:
+        fields["centre"] = f"{len(table.centre)} components, length {np.linalg.norm(table.centre):.0f}"
+    if table.vectors:
+        fields |= {"vectors": len(table.vectors), "vector_bits": table.vectors.bits}
+    if table.words:
+        fields |= {
+            "words": len(table.words),
+            "word_bytes": postings.size(table.words),
+            "word_weight": round(table.weight / WEIGHT_ONE, 3),
+            "word_buckets": len(table.words.dropped),
+            "word_dropped": int(table.words.dropped.sum()),
+        }
+    if fields["stages"] != "hamming":
+        fields["score_thresholds"] = [None if score == tables.NO_SCORE else score for score in table.score_thresholds]
+    return fields
 
 
 def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) -> int | None:

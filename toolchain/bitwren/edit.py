@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from . import container
+from . import container, lexical
 from . import table as tables
 from .bundle import TABLE_FILE, Bundle, Progress, embed
 from .corpus import Document
 from .errors import BitwrenError
+from .vectors import Vectors, quantize
 
 
 def append(bundle: Bundle, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Bundle:
     """The bundle with more documents, behind those that it has. Its threshold stays as it was calibrated.
 
-    They are staged, which each search goes through row by row; in the row layout they are as good as built in.
+    They are staged, which each search goes through row by row; in the row layout they are as good as built in. They get vectors
+    and words where all documents before them have those.
 
     :raises BitwrenError: when a document's id is in use, or its text has no word that the encoder knows.
     """
@@ -33,12 +35,21 @@ def append(bundle: Bundle, documents: Sequence[Document], progress: Progress = l
     codes = bundle.encoder.binarize(embeddings, table.centre)
     store_text = table.records[0].text is not None
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
+    words, vectors = table.words, table.vectors
+    if words and len(words) == len(table.codes):
+        words = lexical.extend(words, [d.text for d in documents])
+    if vectors and table.centre is not None and len(vectors) == len(table.codes):
+        new = quantize(embeddings.astype(np.float64) - table.centre, vectors.bits)
+        packed, scales = np.concatenate([vectors.packed, new.packed]), np.concatenate([vectors.scales, new.scales])
+        vectors = Vectors(packed, scales, vectors.bits)
     more = replace(
         table,
         codes=np.concatenate([table.codes, codes]),
         records=[*table.records, *records],
         live=np.append(table.live, np.ones(len(codes), dtype=bool)),
         staged=0 if table.layout == "rows" else table.staged + len(codes),
+        vectors=vectors,
+        words=words,
     )
     return Bundle(bundle.encoder, more)
 

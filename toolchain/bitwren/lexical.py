@@ -152,6 +152,27 @@ def build(texts: Sequence[str], budget: int, hash_bits: int | None = None) -> Wo
     return without(whole, low)
 
 
+def extend(words: Words, texts: Sequence[str]) -> Words:
+    """The index with more documents, in the slots behind those that it has.
+
+    Their factors are by the mean length that it was built with, and terms that were dropped stay dropped.
+    """
+    count = len(words)
+    gains, buckets, slots = [words.gains], [np.repeat(np.arange(len(words.dropped)), np.diff(words.starts))], [words.slots]
+    for slot, text in enumerate(texts, count):
+        found = terms(text)
+        gains.append(np.array([gain(len(found), words.mean_length / 16)], dtype=np.uint8))
+        its = np.unique(np.array([bucket(term, words.hash_bits) for term in found], dtype=np.int64))
+        its = its[~words.dropped[its]]
+        buckets.append(its)
+        slots.append(np.full(len(its), slot, dtype=np.int64))
+    of_all = np.concatenate(buckets)
+    counts = np.bincount(of_all, minlength=len(words.dropped))
+    order = np.argsort(of_all, kind="stable")  # so that slots ascend in each bucket
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Words(words.hash_bits, np.concatenate(gains), starts, np.concatenate(slots)[order], words.dropped, words.mean_length)
+
+
 def without(words: Words, most: int) -> Words:
     """The index without terms of more than ``most`` documents."""
     counts = np.diff(words.starts)

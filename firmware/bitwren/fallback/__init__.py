@@ -4,141 +4,31 @@
 native code emitter, or with that of another chip, has no viper.
 """
 
-from struct import pack_into
-
-from . import check, encoder, plain, search, source
-from .source import Bad, demand, natural, open_source
-from .tokenizer import MAX_TEXT
-
 
 def core(name):
     """The functions in one of the two kinds; None where viper is not possible."""
+    loops = _loops(name)
+    if loops is None:
+        return None
+    from .engine import Core
+
+    return Core(loops)
+
+
+def ranker():
+    """An object with rank() alone, for a native module that was built without it."""
+    from .ranking import Ranker
+
+    return Ranker()
+
+
+def _loops(name):
     if name == "python":
-        return Core(plain)
+        from . import plain
+
+        return plain
     try:
         from . import fast
     except (ImportError, SyntaxError, ValueError):  # not copied; no emitter; compiled for another chip
         return None
-    return Core(fast)
-
-
-class Core:
-    """The functions of bitwren_native; docs there. Trouble with a file is a negative number, as there."""
-
-    ABI = 3
-    ENCODE_WORK, SEARCH_WORK = 4096, 4100  # of the native core: the work memory is taken and left alone
-    MAX_TEXT = MAX_TEXT
-    MIN_WINDOW = source.MIN_WINDOW
-
-    def __init__(self, loops):
-        self._loops = loops
-        self._checked = []  # extents: checking them takes longer than reading a record
-        self.name = loops.NAME
-
-    def check(self, given, magic, every_section):
-        """0 or an error."""
-        opened = open_source(given, self._checked)
-        demand(magic, 4)
-        try:
-            check.check(opened, magic, every_section)
-        except Bad as error:
-            return error.args[0]
-        return 0
-
-    def tokens(self, given, text, ids):
-        """Number of tokens, as many as fit written to the array("H"), or an error."""
-        opened = open_source(given, self._checked)
-        try:
-            return encoder.count_tokens(opened, check.Encoder(opened), _bytes(text), ids, len(ids))
-        except Bad as error:
-            return error.args[0]
-
-    def encode(self, given, text, code, work):
-        """Number of tokens, and the code, or an error."""
-        return self._run(given, text, code, work, True)
-
-    def vector(self, given, text, out, work):
-        """Number of tokens, and the int8 vector, or an error."""
-        return self._run(given, text, out, work, False)
-
-    def _run(self, given, text, out, work, to_code):
-        opened = open_source(given, self._checked)
-        demand(work, self.ENCODE_WORK, 4)
-        try:
-            fields = check.Encoder(opened)
-            demand(out, fields.bits // 8 if to_code else fields.dims, 4 if to_code else 1)
-            sums = encoder.array("i", bytes(4 * fields.dims))
-            count = encoder.pool(opened, fields, _bytes(text), self._loops, sums)
-            encoder.rescale(sums, fields.gain)
-            if to_code:
-                encoder.run_head(opened, fields, sums, self._loops, out)
-            else:
-                for index, value in enumerate(sums):
-                    pack_into("b", out, index, value)
-            return count
-        except Bad as error:
-            return error.args[0]
-
-    def search(self, given, code, k, hits, work, effort=100, live=None, rows=None):
-        """Number of hits, pairs (distance, slot) of 32 bits each, or an error. Exact whatever the effort."""
-        opened = open_source(given, self._checked)
-        if natural(k) == 0:
-            raise ValueError("k must be at least 1")
-        demand(hits, 8 * k, 4)
-        demand(work, self.SEARCH_WORK, 4)
-        added = None if rows is None else open_source(rows)
-        if live is not None:
-            demand(live, 0, 4)
-        try:
-            table = check.Table(opened)
-            row = table.bits // 8
-            demand(code, row, 4)
-            slots = table.slots + (added.size // row if added else 0)
-            if natural(effort) == 0 or (live is not None and not _holds(live, (slots + 31) // 32 * 4)):
-                return source.ARGUMENT
-            return search.search(opened, table, bytearray(code)[:row], k, hits, self._loops, live, added, slots)
-        except Bad as error:
-            return error.args[0]
-
-    def record(self, given, slot, out):
-        """0, and where the record lies in the file, or an error."""
-        opened = open_source(given, self._checked)
-        natural(slot)
-        demand(out, 8, 4)
-        try:
-            pack_into("II", out, 0, *check.Table(opened).record(opened, slot))
-        except Bad as error:
-            return error.args[0]
-        return 0
-
-    def read(self, given, offset, buffer):
-        """0 with the buffer filled, or an error."""
-        opened = open_source(given, self._checked)
-        length, done = len(buffer), 0
-        if natural(offset) + length > opened.size:
-            return source.READ
-        while done < length:
-            here = min(opened.locate(offset + done, 1, length - done), length - done)
-            buffer[done : done + here] = opened.view[opened.at : opened.at + here]
-            done += here
-        return 0
-
-    def crc32(self, given, offset, length):
-        """The checksum or an error."""
-        opened = open_source(given, self._checked)
-        try:
-            return check.crc32(opened, natural(offset), natural(length))
-        except Bad as error:
-            return error.args[0]
-
-
-def _holds(buffer, size):
-    try:
-        demand(buffer, size)
-    except ValueError:
-        return False
-    return True
-
-
-def _bytes(text):
-    return text.encode() if isinstance(text, str) else text
+    return fast

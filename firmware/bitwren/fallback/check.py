@@ -7,12 +7,18 @@ from .source import ARGUMENT, CHECKSUM, FORMAT, MAGIC, READ, VERSION, Bad
 
 PAGE, LANES = 4096, 32
 FOLD_AT = 320
+_SEED_AT = 544  # behind the fold table
 _VERSION, _MAX_SECTIONS = 1, 16
 _CRC_AT, _ENTRIES_AT, _FIELDS_AT = 12, 32, 288
 _WIDTHS = (64, 128, 256, 512)
 _MAX_SLOTS = 0x3FFFFF
 RESIDUAL, ROWS = 1, 2  # layouts; 0 is flat
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
+LAYER = 32  # bytes of a layer's record
+MAX_UNITS = 1024
+_MAX_PROJECTED = 512
+DEPTH = 64  # candidates by words, and at least by distance, for the scoring stages
+_STAGES_AT = 321
 
 
 class Encoder:
@@ -37,7 +43,13 @@ class Encoder:
         self.scales, scales_size = _find_section(source, count, b"SCAL")
         self.head, self.head_size = _find_section(source, count, b"HEAD")
         self.row_size = self.dims // 8 * self.row_bits
-        if rows_size != self.pieces * self.row_size or scales_size != self.pieces:
+        last = LAYER * (self.layers - 1)
+        if rows_size != self.pieces * self.row_size or scales_size != self.pieces or self.head_size < last + LAYER:
+            raise Bad(FORMAT)
+        self.seed = unpack_from("<I", source.need(_SEED_AT, 4), source.at)[0]  # of the projection; 0: none
+        inputs, outputs = unpack_from("<HH", source.need(self.head + last, 4), source.at)
+        self.units = outputs if self.seed else inputs  # of an embedding
+        if self.units > (_MAX_PROJECTED if self.seed else MAX_UNITS):
             raise Bad(FORMAT)
 
 
@@ -85,6 +97,35 @@ class Table:
         if end - begin < 4 or end > self.documents_size:
             raise Bad(FORMAT)
         return self.documents + begin, end - begin
+
+
+class Stages:
+    """What a table has for the scoring stages."""
+
+    def __init__(self, source, slots):
+        number = _open_page(source, b"BWT1")
+        bits, units, self.weight = unpack_from("<BHH", source.need(_STAGES_AT, 5), source.at)
+        self.vector_bits, self.units = bits, units
+        if bits:
+            self._centre = _find_section(source, number, b"CENT")
+            self._vectors = _find_section(source, number, b"VECS")
+        try:
+            self.words = _find_section(source, number, b"WORD")
+        except Bad as error:
+            if error.args[0] != FORMAT:
+                raise
+            self.words = None
+
+    def open_vectors(self, slots):
+        """Where centre and vectors lie, their ranges checked: offset of the centre, offset, bytes and number of vectors."""
+        (centre, size), (vectors, length) = self._centre, self._vectors
+        bits, units = self.vector_bits, self.units
+        stride = 4 + units * bits // 8
+        if bits not in (2, 4, 8) or not 0 < units <= MAX_UNITS or units * bits % 32 or size != units:
+            raise Bad(FORMAT)
+        if length % stride or length // stride > slots:
+            raise Bad(FORMAT)
+        return centre, vectors, stride, length // stride
 
 
 def check(source, magic, every_section):

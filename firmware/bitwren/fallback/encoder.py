@@ -1,4 +1,4 @@
-"""Text to a binary code: rows summed and rescaled to an int8 vector, dense int8 layers, the last one for its signs.
+"""Text to a binary code: rows summed and rescaled to an int8 vector, dense int8 layers, signs of the last one or of a projection.
 
 `loops` is the module with the hot loops: plain or fast. Sums stay below 2**30, so that they are small integers on 32-bit
 chips, except where a comment says why not.
@@ -7,11 +7,11 @@ chips, except where a comment says why not.
 from array import array
 from struct import pack_into, unpack_from
 
+from .check import LAYER, MAX_UNITS
+from .integers import int8, square_root
 from .source import FORMAT, Bad
 from .tokenizer import END, Tokens
 
-_RECORD = 32
-_MAX_UNITS = 1024
 _GAIN_SHIFT = 20
 _MANTISSA_BITS = 11
 _TILE = 32  # outputs that are computed together: their biases are fetched once, and they are a word of the code
@@ -70,37 +70,22 @@ def rescale(sums, gain):
         if squares >= 1 << 24:
             high += squares >> 24
             squares &= (1 << 24) - 1
-    reciprocal = gain // _square_root((high << 24) + squares)
+    reciprocal = gain // square_root((high << 24) + squares)
     for index, value in enumerate(sums):
         value = (value * reciprocal + (1 << (_GAIN_SHIFT - 1))) >> _GAIN_SHIFT
         sums[index] = -127 if value < -127 else 127 if value > 127 else value
-
-
-def _square_root(value):
-    """floor(sqrt(value)), a bit of the root a step."""
-    root, bit = 0, 1 << 30
-    while bit:
-        if value >= root + bit:
-            value -= root + bit
-            root = (root >> 1) + bit
-        else:
-            root >>= 1
-        bit >>= 2
-    return root
 
 
 class Layer:
     """A layer's record, checked."""
 
     def __init__(self, source, encoder, index, inputs):
-        self.last = index + 1 == encoder.layers
-        if encoder.head_size < _RECORD * encoder.layers:
-            raise Bad(FORMAT)
-        view = source.need(encoder.head + _RECORD * index, _RECORD)
+        self.last = index + 1 == encoder.layers and not encoder.seed  # its signs are the code
+        view = source.need(encoder.head + LAYER * index, LAYER)
         fields = unpack_from("<HHbbbbIIII", view, source.at)
         self.inputs, self.outputs, self.zero_point, self.low, self.high = fields[:5]
         outputs = self.outputs
-        if self.inputs != inputs or outputs % 4 or not 4 <= outputs <= _MAX_UNITS or (self.last and outputs != encoder.bits):
+        if self.inputs != inputs or outputs % 4 or not 4 <= outputs <= MAX_UNITS or (self.last and outputs != encoder.bits):
             raise Bad(FORMAT)
         sizes = (inputs * outputs, 4 * outputs, 0 if self.last else 4 * outputs, 0 if self.last else outputs)
         for offset, size in zip(fields[6:], sizes):  # noqa: B905 - MicroPython's zip has no strict
@@ -137,11 +122,16 @@ class Layer:
             output[first + index] = self.low if value < self.low else self.high if value > self.high else value
 
 
-def run_head(source, encoder, vector, loops, code):
-    """The vector, one value an element, to a code."""
+def run_head(source, encoder, vector, loops, code, centre, embedding):
+    """The vector, one value an element, to a code.
+
+    :param centre: int8 [E], or None for the origin. :param embedding: where what goes into the last step is written, or None.
+    """
     tile = array("i", bytes(4 * _TILE))
     for index in range(encoder.layers):
         layer = Layer(source, encoder, index, len(vector))
+        if layer.last:
+            _give(vector, embedding)
         output = None if layer.last else array("i", bytes(4 * layer.outputs))
         for first in range(0, layer.outputs, _TILE):
             count = layer.sums(source, first, vector, loops, tile)
@@ -150,3 +140,16 @@ def run_head(source, encoder, vector, loops, code):
             else:
                 layer.hidden(source, first, count, tile, output)
         vector = output
+    if encoder.seed:
+        from .projection import project  # not before it is needed: it takes RAM
+
+        _give(vector, embedding)
+        for index, value in enumerate(vector):
+            vector[index] = value - (layer.zero_point if centre is None else int8(centre[index]))
+        project(vector, encoder.bits, encoder.seed, loops, code)
+
+
+def _give(vector, embedding):
+    if embedding is not None:
+        for index, value in enumerate(vector):
+            pack_into("b", embedding, index, value)

@@ -171,3 +171,12 @@ def demand(buffer, size, alignment=1):
             raise ValueError("buffer too short")
     if addressof(buffer) % alignment:
         raise ValueError("buffer not aligned")
+
+
+def holds(buffer, size):
+    """Whether a buffer has so many bytes."""
+    try:
+        demand(buffer, size)
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from .check import FOLD_AT
 
+MAX_TEXT = 4096
 MAX_WORD = 48
 _SEPARATOR, _VANISHES, _LETTER, _DIGIT, _ALONE = range(5)
 _FOLD_FIRST, _FOLD_LAST = 0xA0, 0x17F

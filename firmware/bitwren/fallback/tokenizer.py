@@ -6,9 +6,8 @@ The search is for the predecessor, the last piece that is not greater than the t
 from struct import unpack_from
 
 from .source import FORMAT, TEXT, Bad
-from .text import Words
+from .text import MAX_TEXT, Words
 
-MAX_TEXT = 4096
 MAX_PIECE = 16
 END = -1  # no id: the text has ended
 _BUCKET = 16

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bitwren.errors import QueryError
+from bitwren.scoring import NAMES as NAMES_OF_STAGES
 
 from .. import show
 from ..console import ALWAYS_EXACT, answer_lines, converse
@@ -29,6 +30,12 @@ effort_option = click.option(
     help="Of a residual table's codes to read at most, 1 to 100: below 100 it is faster and may miss a document. Without it, "
     "what the table was built for.",
 )
+stages_option = click.option(
+    "--stages",
+    type=click.Choice(NAMES_OF_STAGES),
+    default=None,
+    help="What ranks the nearest besides their distance (hamming: nothing). Without it, all that the table has.",
+)
 
 
 @click.command()
@@ -36,17 +43,25 @@ effort_option = click.option(
 @click.argument("queries", nargs=-1, required=True)
 @k_option
 @effort_option
+@stages_option
 @on_option
 @firmware_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
 def search(
-    directory: Path, queries: tuple[str, ...], k: int, effort: int | None, target: str, firmware: Path | None, as_json: bool
+    directory: Path,
+    queries: tuple[str, ...],
+    k: int,
+    effort: int | None,
+    stages: str | None,
+    target: str,
+    firmware: Path | None,
+    as_json: bool,
 ) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
     with open_target(target, directory, firmware) as found:
         bits = 0 if as_json else int(found.info()["bits"])
         for query in queries:
-            reply = found.answer(query, k, effort)
+            reply = found.answer(query, k, effort, stages)
             if as_json:
                 click.echo(json.dumps(reply, ensure_ascii=False))
             if "error" in reply:
@@ -63,12 +78,13 @@ def search(
 @click.argument("directory", type=click.Path(path_type=Path))
 @k_option
 @effort_option
+@stages_option
 @on_option
 @firmware_option
-def console(directory: Path, k: int, effort: int | None, target: str, firmware: Path | None) -> None:
+def console(directory: Path, k: int, effort: int | None, stages: str | None, target: str, firmware: Path | None) -> None:
     """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
     with open_target(target, directory, firmware) as found:
         if sys.stdin.isatty():
-            converse(found, k, effort)
+            converse(found, k, effort, stages)
         else:
-            answer_lines(found, sys.stdin.buffer, k, effort, sys.stdout)
+            answer_lines(found, sys.stdin.buffer, k, effort, sys.stdout, stages)
