@@ -15,22 +15,18 @@ from numpy.typing import NDArray
 
 from . import __version__, container, lexical, lower, ordering, residual
 from . import table as tables
+from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
 from .corpus import Document
 from .effort import measure
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
-from .hamming import Codes, distances, pack_bits
+from .hamming import Codes, pack_bits
 from .projection import project
 from .queries import check_effort, check_k, check_query, check_words
 from .scoring import WEIGHT_ONE, Query, choose
 from .vectors import quantize
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
-IMPOSTORS = 0.5
-"""A match is confident when it is nearer than this share of the documents are to the nearest one that means something else.
-
-Half is where, on the development sets, about four in-scope questions pass for each one out of scope (docs/quality.md)."""
-
 RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
@@ -129,6 +125,8 @@ def build(
     progress: Progress = lambda step, done, total: None,
     effort: int = 100,
     scoring: Scoring = NO_SCORING,
+    strangers: Strangers = NOBODY,
+    false_accept: float = FALSE_ACCEPT,
 ) -> Bundle:
     """Make a bundle in memory.
 
@@ -137,6 +135,8 @@ def build(
         else flat.
     :param effort: percent of a residual table's codes that a search reads unless it asks for more or less. Below 100 the table's
         notes say what that finds (:mod:`bitwren.effort`).
+    :param strangers: questions that the corpus should not answer. :param false_accept: share of such questions that may count as
+        confident matches (:mod:`bitwren.calibrate`).
     :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
         its id.
     """
@@ -150,7 +150,6 @@ def build(
     centre = _centre(encoder, embeddings) if encoder.projection or scoring.vector_bits else None
     vectors = embeddings.astype(np.float64) - (encoder.origin if centre is None else centre)
     codes = _codes(encoder, embeddings, vectors)
-    threshold = _calibrate(codes, documents, progress)
     if layout == "residual":
         order = ordering.order(codes, residual.LANES)
         codes, vectors, documents = codes[order], vectors[order], [documents[index] for index in order]
@@ -165,7 +164,7 @@ def build(
         records,
         live,
         encoder.identity,
-        threshold,
+        None,
         notes,
         layout,
         effort=effort,
@@ -174,7 +173,7 @@ def build(
         words=lexical.build([d.text for d in documents], scoring.word_bytes * len(documents)) if scoring.word_bytes else None,
         weight=round(scoring.weight * WEIGHT_ONE),
     )
-    return Bundle(encoder, made)
+    return calibrated(Bundle(encoder, made), documents, strangers, false_accept, progress)
 
 
 def embed(
@@ -273,24 +272,6 @@ def describe(path: Path) -> dict[str, Any]:
     file = container.unpack(data, magic, str(path))
     sections = {tag: {"offset": file.offsets[tag], "bytes": len(body)} for tag, body in file.sections.items()}
     return {"file": str(path), "bytes": len(data)} | fields | {"notes": notes, "sections": sections}
-
-
-def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) -> int | None:
-    """A distance that :data:`IMPOSTORS` of the documents are from the nearest one that means something else.
-
-    Two documents with one answer, or one label, mean the same here. None when there is nothing to compare with.
-    """
-    same = [document.label or document.answer for document in documents]
-    names = {name: index for index, name in enumerate(dict.fromkeys(same))}
-    groups = np.array([names[name] for name in same])
-    if len(names) < 2:
-        return None
-    sample = np.linspace(0, len(codes) - 1, min(len(codes), 1000)).astype(int)
-    nearest: list[int] = []
-    for done, index in enumerate(sample, 1):
-        nearest.append(int(distances(codes[index], codes)[groups != groups[index]].min()))
-        progress("calibrate", done, len(sample))
-    return int(np.quantile(np.array(nearest), IMPOSTORS, method="lower"))
 
 
 def _other_files(directory: Path) -> list[str]:

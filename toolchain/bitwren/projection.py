@@ -52,7 +52,7 @@ def project(centred: NDArray[np.int16], bits: int, seed: int) -> NDArray[np.bool
         negative = (row[:, None] >> np.arange(32, dtype=np.uint32) & 1).astype(bool).reshape(-1)[:inputs]
         buckets = np.zeros((count, -(-inputs // size) * size), dtype=np.int32)
         buckets[:, :inputs] = np.where(negative, -centred, centred)
-        sums = _transform(buckets.reshape(count, -1, size).sum(axis=1, dtype=np.int32))
+        sums = _transform(buckets.reshape(count, -(-inputs // size), size).sum(axis=1, dtype=np.int32))
         found[:, block * size : (block + 1) * size] = sums > 0
     return found
 
@@ -62,7 +62,7 @@ def _transform(values: NDArray[np.int32]) -> NDArray[np.int32]:
     count, size = values.shape
     half = 1
     while half < size:
-        pairs = values.reshape(count, -1, 2, half)
+        pairs = values.reshape(count, size // half // 2, 2, half)
         values = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], axis=2).reshape(count, size)
         half *= 2
     return values
