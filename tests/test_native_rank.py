@@ -70,7 +70,9 @@ _ENCODERS: dict[tuple[int, int | None], Encoder] = {}
 
 def _encoder(bits: int, projected: int | None) -> Encoder:
     if (bits, projected) not in _ENCODERS:
-        _ENCODERS[bits, projected] = random_encoder(bits, bits, 32, hidden=() if projected else (64,), extra=30, embedding=projected)
+        _ENCODERS[bits, projected] = random_encoder(
+            bits, bits, 32, hidden=() if projected else (64,), extra=30, embedding=projected
+        )
     return _ENCODERS[bits, projected]
 
 

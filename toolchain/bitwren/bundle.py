@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from . import __version__, container, lexical, lower, ordering, postings, residual
 from . import table as tables
 from .compiler import Teacher, compile_documents, unit
+from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
 from .corpus import Document
 from .effort import measure
 from .encoder import Encoder, EncoderFolder
 from .errors import BitwrenError, EncoderMismatch
-from .hamming import Codes, distances, pack_bits
+from .hamming import Codes, pack_bits
 from .projection import project
 from .queries import check_effort, check_k, check_query, check_words
 from .scoring import WEIGHT_ONE, Query, choose
@@ -28,11 +29,6 @@ from .vectors import quantize
 from .weighing import choose_weight
 
 ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
-IMPOSTORS = 0.5
-"""A match is confident when it is nearer than this share of the documents are to the nearest one that means something else.
-
-Half is where, on the development sets, about four in-scope questions pass for each one out of scope (docs/quality.md)."""
-
 RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
@@ -132,6 +128,8 @@ def build(
     effort: int = 100,
     scoring: Scoring = NO_SCORING,
     teacher: Teacher | None = None,
+    strangers: Strangers = NOBODY,
+    false_accept: float = FALSE_ACCEPT,
 ) -> Bundle:
     """Make a bundle in memory.
 
@@ -142,6 +140,8 @@ def build(
         notes say what that finds (:mod:`bitwren.effort`).
     :param teacher: moves the documents to where it has them (:mod:`bitwren.compiler`), if the encoder projects or the table has
         vectors; None: documents stay where the encoder has them.
+    :param strangers: questions that the corpus should not answer. :param false_accept: share of such questions that may count as
+        confident matches (:mod:`bitwren.calibrate`).
     :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
         its id.
     """
@@ -159,7 +159,6 @@ def build(
     if teacher and wanted is not None and (encoder.projection or scoring.vector_bits):
         vectors = compile_documents(encoder, embeddings, centre, wanted, teacher, progress=progress)
     codes = _codes(encoder, embeddings, vectors)
-    threshold = _calibrate(codes, documents, progress)
     order = ordering.order(codes, residual.LANES) if layout == "residual" else np.arange(len(codes))
     codes, vectors, embeddings = codes[order], vectors[order], embeddings[order]
     documents, texts = [documents[index] for index in order], [texts[index] for index in order]
@@ -183,7 +182,7 @@ def build(
         records,
         live,
         encoder.identity,
-        threshold,
+        None,
         notes,
         layout,
         effort=effort,
@@ -192,7 +191,7 @@ def build(
         words=words,
         weight=round((weight or 0.0) * WEIGHT_ONE),
     )
-    return Bundle(encoder, made)
+    return calibrated(Bundle(encoder, made), documents, strangers, false_accept, progress)
 
 
 def embed(

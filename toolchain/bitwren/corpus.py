@@ -75,6 +75,17 @@ def read_questions(path: Path) -> list[Question]:
     return questions
 
 
+def read_lines(path: Path) -> list[str]:
+    """Read texts, one a line; empty lines are none.
+
+    :raises CorpusError: when the file cannot be read, or holds no text.
+    """
+    lines = [line for line in _read_text(path).splitlines() if line.strip()]
+    if not lines:
+        raise CorpusError(f"{path} holds no text: it needs one query a line")
+    return lines
+
+
 def _rows(path: Path, required: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number (of the row's first line) and cells by column."""
     text = _read_text(path)

@@ -8,6 +8,7 @@ that the C core repeats; docs/format.md has the rules.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,16 @@ class Query:
     text: str | bytes = ""
 
 
+ALL = tuple(Stages(vectors, words) for words in (False, True) for vectors in (False, True))
+"""By the numbers of their names."""
+
+
+def there(table: Table) -> list[Stages]:
+    """Those of :data:`ALL` that a table has what they need for."""
+    has_vectors, has_words = table.vectors is not None, table.words is not None
+    return [each for each in ALL if each.vectors <= has_vectors and each.words <= has_words]
+
+
 def choose(table: Table, name: str | None) -> Stages:
     """The stages of a name, or all that the table has for None.
 
@@ -77,21 +88,46 @@ def rank(table: Table, query: Query, k: int, effort: int, stages: Stages) -> lis
 
     :param stages: at least one of them.
     """
-    near = table.nearest(query.code, max(DEPTH, k), effort)
-    slots = np.array([slot for _, slot in near], dtype=np.int64)
-    sums, total = _words(table, query) if stages.words else (np.zeros(0, dtype=np.int64), 0)
+    near = [slot for _, slot in table.nearest(query.code, max(DEPTH, k), effort)]
+    return join(table, query, k, stages, near, word_scores(table, query) if stages.words else None)
+
+
+def join(
+    table: Table,
+    query: Query,
+    k: int,
+    stages: Stages,
+    near: Sequence[int] | NDArray[np.int64],
+    words: tuple[NDArray[np.int64], int] | None,
+    live: NDArray[np.bool_] | None = None,
+) -> list[tuple[int, int, int]]:
+    """What :func:`rank` returns, of what was found by distance and by words: those who ask much find it once for several stages.
+
+    :param near: slots of the max(:data:`DEPTH`, k) nearest. :param words: what :func:`word_scores` gives, with the stage words.
+    :param live: bool [N], the slots that count; None: the table's.
+    """
+    live = table.live if live is None else live
+    slots = np.array(near, dtype=np.int64)
+    sums, total = words or (np.zeros(0, dtype=np.int64), 0)
     if len(sums):
-        live = np.flatnonzero((sums > 0) & table.live[: len(sums)])
-        best = live[np.lexsort((live, -sums[live]))[:DEPTH]]
+        found = np.flatnonzero((sums > 0) & live[: len(sums)])
+        best = found[np.lexsort((found, -sums[found]))[:DEPTH]]
         slots = np.concatenate([slots, best[~np.isin(best, slots)]])
     far = distances(query.code, table.codes[slots])
     scores = _similarities(table, query, slots, far) if stages.vectors else from_distances(far, table.bits)
     if total:
         covered = slots < len(sums)
-        words = np.where(covered, sums[np.where(covered, slots, 0)], 0) * (ONE // 128) // total
-        scores = scores + (table.weight * words >> 8)
+        by_words = np.where(covered, sums[np.where(covered, slots, 0)], 0) * (ONE // 128) // total
+        scores = scores + (table.weight * by_words >> 8)
     order = np.lexsort((slots, -scores))[:k]
     return [(int(scores[index]), int(far[index]), int(slots[index])) for index in order]
+
+
+def word_scores(table: Table, query: Query) -> tuple[NDArray[np.int64], int]:
+    """What :meth:`bitwren.lexical.Words.scores` gives for a query; without an index no slots at all."""
+    if table.words is None:
+        return np.zeros(0, dtype=np.int64), 0
+    return table.words.scores(query_buckets(query.text, table.words.hash_bits))
 
 
 def _similarities(table: Table, query: Query, slots: NDArray[np.int64], far: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -103,9 +139,3 @@ def _similarities(table: Table, query: Query, slots: NDArray[np.int64], far: NDA
     centred = query.embedding.astype(np.int16) - table.centre
     found[with_vector] = table.vectors.similarities(centred, slots[with_vector])
     return found
-
-
-def _words(table: Table, query: Query) -> tuple[NDArray[np.int64], int]:
-    if table.words is None:
-        return np.zeros(0, dtype=np.int64), 0
-    return table.words.scores(query_buckets(query.text, table.words.hash_bits))

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape
 
 from bitwren.errors import BitwrenError
 
+from ..svg import STYLE, bar, dot, line, picture, polyline, text
 from .measure import Row
 from .report import KERNELS, Report
 
 ARCH, BITS = "armv6m", 256
+HUES = {"flat": "blue", "residual": "orange"}
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 920, 400, 84, 348
 _NAMES, _BARS, _BARS_END = 196, 208, 424  # where the left panel's labels end, its axis begins and ends
 _LEFT, _RIGHT = 540, 820  # the right panel's axis
-_STYLE = """
-  .paper { fill: #ffffff; } .text { fill: #1f2328; } .quiet { fill: #59636e; } .grid { stroke: #d1d9e0; }
-  .flat { fill: #0969da; stroke: #0969da; } .residual { fill: #bc4c00; stroke: #bc4c00; }
-  .other { fill: #818b98; stroke: #818b98; }
-  @media (prefers-color-scheme: dark) {
-    .paper { fill: #0d1117; } .text { fill: #e6edf3; } .quiet { fill: #9198a1; } .grid { stroke: #3d444d; }
-    .flat { fill: #58a6ff; stroke: #58a6ff; } .residual { fill: #f0883e; stroke: #f0883e; }
-    .other { fill: #7d8590; stroke: #7d8590; }
-  }
-  text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
-  .name { stroke: none; } .title { font-size: 15px; font-weight: 600; } .strong { font-weight: 600; }
-  .grid { stroke-width: 1; } .line { fill: none; stroke-width: 2.5; stroke-linejoin: round; } .out { stroke-dasharray: 6 4; }
-"""
 
 
 def draw(report: Report) -> str:
@@ -47,12 +35,8 @@ def draw(report: Report) -> str:
     }
     if not kernels or any(len(points) < 2 for points in curves.values()):
         raise BitwrenError(f"the plot needs {ARCH} at {BITS} bits, the emulated Pico and --sentences")
-    parts = [*_left(kernels), *_right(curves)]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img"'
-        f' aria-label="Instructions for one code by kernel; bytes read by number of documents">\n<style>{_STYLE}</style>\n'
-        f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    label = "Instructions for one code by kernel; bytes read by number of documents"
+    return picture(_WIDTH, _HEIGHT, label, [*_left(kernels), *_right(curves)], STYLE)
 
 
 def _kernels(rows: Sequence[Row]) -> list[Row]:
@@ -63,31 +47,31 @@ def _kernels(rows: Sequence[Row]) -> list[Row]:
 
 
 def _left(kernels: Sequence[Row]) -> Iterator[str]:
-    yield _text(24, 34, f"Instructions for one code of {BITS} bits", "text title")
-    yield _text(24, 54, "Cortex-M0+, random codes, 10 nearest; logarithmic", "quiet")
+    yield text(24, 34, f"Instructions for one code of {BITS} bits", "text title")
+    yield text(24, 54, "Cortex-M0+, random codes, 10 nearest; logarithmic", "quiet")
     least = 10 ** math.floor(math.log10(kernels[0].instructions_per_code))
     decades = math.ceil(math.log10(kernels[-1].instructions_per_code / least))
     per_decade = (_BARS_END - _BARS) / decades
     for decade in range(decades + 1):
         x = _BARS + per_decade * decade
-        yield _line(x, _TOP - 8, x, _BOTTOM)
-        yield _text(x, _BOTTOM + 18, f"{least * 10**decade:,}", "quiet", "middle")
+        yield line(x, _TOP - 8, x, _BOTTOM)
+        yield text(x, _BOTTOM + 18, f"{least * 10**decade:,}", "quiet", "middle")
     pitch = (_BOTTOM - _TOP) / len(kernels)
     for place, row in enumerate(kernels):
         y = _TOP + pitch * (place + 0.5)
         x = _BARS + per_decade * math.log10(row.instructions_per_code / least)
         core = row.kernel == "core"
-        kind = "flat" if core else "other"
+        kind = "blue" if core else "grey"
         name = KERNELS[row.kernel, row.layout]
-        yield _text(_NAMES, y + 4, name, "text strong" if core else "text", "end")
-        yield f'<line class="{kind}" x1="{_BARS}" y1="{y:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke-width="2.5"/>'
-        yield f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
-        yield _text(x + 11, y + 4, f"{row.instructions_per_code:,.0f}", "text strong" if core else "text")
+        yield text(_NAMES, y + 4, name, "text strong" if core else "text", "end")
+        yield bar(kind, _BARS, y, x, y)
+        yield dot(kind, x, y, 5)
+        yield text(x + 11, y + 4, f"{row.instructions_per_code:,.0f}", "text strong" if core else "text")
 
 
 def _right(curves: dict[tuple[str, str], list[tuple[int, float]]]) -> Iterator[str]:
-    yield _text(_LEFT - 44, 34, "Bytes of the codes that a search reads", "text title")
-    yield _text(_LEFT - 44, 54, f"public sentences, {BITS} bits, 10 nearest, exact; by documents", "quiet")
+    yield text(_LEFT - 44, 34, "Bytes of the codes that a search reads", "text title")
+    yield text(_LEFT - 44, 54, f"public sentences, {BITS} bits, 10 nearest, exact; by documents", "quiet")
     sizes = [n for n, _ in curves["flat", "sentences-in"]]
     first, last = math.log2(sizes[0]), math.log2(sizes[-1])
 
@@ -97,29 +81,20 @@ def _right(curves: dict[tuple[str, str], list[tuple[int, float]]]) -> Iterator[s
 
     for percent in range(0, 101, 25):
         y = place(sizes[0], percent / 100)[1]
-        yield _line(_LEFT, y, _RIGHT, y)
-        yield _text(_LEFT - 8, y + 4, f"{percent} %", "quiet", "end")
+        yield line(_LEFT, y, _RIGHT, y)
+        yield text(_LEFT - 8, y + 4, f"{percent} %", "quiet", "end")
     for n in sizes:
-        yield _text(place(n, 0)[0], _BOTTOM + 18, f"{n:,}" if n < 10_000 else f"{n // 1024} K", "quiet", "middle")
+        yield text(place(n, 0)[0], _BOTTOM + 18, f"{n:,}" if n < 10_000 else f"{n // 1024} K", "quiet", "middle")
     for (layout, codes), points in curves.items():
         dashes = " out" if codes == "sentences-out" else ""
         spots = [place(n, share) for n, share in points]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        yield f'<polyline class="{layout} line{dashes}" style="fill: none" points="{path}"/>'
-        yield from (f'<circle class="{layout}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in spots)
+        yield polyline(HUES[layout] + dashes, spots)
+        yield from (dot(HUES[layout], x, y) for x, y in spots)
     for layout in ("flat", "residual"):
         inside, outside = curves[layout, "sentences-in"][-1], curves[layout, "sentences-out"][-1]
         y = place(inside[0], (inside[1] + outside[1]) / 2)[1]
-        yield _text(_RIGHT + 12, y + 4, layout, f"{layout} name strong")
+        yield text(_RIGHT + 12, y + 4, layout, f"{HUES[layout]} name strong")
     for step, (dashes, name) in enumerate((("", "asked like the documents"), (" out", "asked otherwise"))):
         x, y = _LEFT - 44 + 200 * step, _HEIGHT - 12
-        yield f'<line class="other{dashes}" x1="{x}" y1="{y - 4}" x2="{x + 28}" y2="{y - 4}" stroke-width="2.5"/>'
-        yield _text(x + 36, y, name, "quiet")
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="grid" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+        yield bar(f"grey{dashes}", x, y - 4, x + 28, y - 4)
+        yield text(x + 36, y, name, "quiet")

@@ -15,7 +15,7 @@ from .demo import demo
 from .doctor import doctor
 from .look import boards, inspect, ports
 from .make import append, build, delete
-from .measure import evaluate, verify
+from .measure import compare, evaluate, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -24,7 +24,7 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, append, delete, search, console, evaluate, verify, inspect, boards, ports, doctor, demo, bench):
+for command in (build, append, delete, search, console, evaluate, compare, verify, inspect, boards, ports, doctor, demo, bench):
     cli.add_command(command)
 
 

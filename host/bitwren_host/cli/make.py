@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-from bitwren import bundle, edit
+from bitwren import background, bundle, edit
 from bitwren.bundle import Bundle
-from bitwren.corpus import read_corpus
+from bitwren.calibrate import FALSE_ACCEPT, NOBODY, Strangers
+from bitwren.corpus import read_corpus, read_lines, read_questions
 from bitwren.encoder import EncoderFolder
 from bitwren.train.teacher import Teacher, available, cache_folder
+from bitwren.errors import BitwrenError
+from bitwren.evaluate import first_right
+from bitwren.holdout import leave_one_out
+from bitwren.intervals import wilson
+from bitwren.steps import document_texts
 
 from .. import show
 
@@ -64,6 +72,26 @@ NO_TEACHER = (
     "bitwren[train] is installed; none.",
 )
 @click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
+@click.option(
+    "--false-accept",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=FALSE_ACCEPT,
+    show_default=True,
+    help="Share of the questions out of scope that may be answered as confident matches.",
+)
+@click.option(
+    "--out-of-scope", type=click.Path(path_type=Path), help="Text file, one query a line that nothing answers, to calibrate by."
+)
+@click.option(
+    "--min-recall",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Write nothing if fewer of the test questions find their answer first: those of --queries, or else the documents that "
+    "share a label or an answer with others.",
+)
+@click.option(
+    "--queries", type=click.Path(path_type=Path), help="Test questions for --min-recall: columns query and id or label."
+)
 def build(
     corpus: Path,
     output: Path,
@@ -76,20 +104,35 @@ def build(
     weight: float | None,
     teacher: str,
     store_text: bool,
+    false_accept: float,
+    out_of_scope: Path | None,
+    min_recall: float | None,
+    queries: Path | None,
 ) -> None:
     """Turn CORPUS (CSV, TSV or JSON Lines with a 'text' column) into a bundle: an encoder and a table of codes.
 
     What is in the output's directory is replaced: so a bundle that was appended to and deleted from is made compact, too.
     """
     documents = read_corpus(corpus)
+    questions = read_questions(queries) if queries else None
+    strangers = Strangers(read_lines(out_of_scope), known=True) if out_of_scope else Strangers(background.texts())
     folder = EncoderFolder.find(encoder)
     scoring = bundle.Scoring(int(vectors), words, weight)
     guide = _teacher(teacher)
     progress = show.Progress()
     try:
-        made = bundle.build(documents, folder, bits, store_text, layout, progress, effort, scoring, guide)
+        made = bundle.build(
+            documents, folder, bits, store_text, layout, progress, effort, scoring, guide, strangers, false_accept
+        )
+        right = None
+        if questions is not None:
+            right = first_right(made, questions, progress)
+        elif min_recall is not None:
+            right = leave_one_out(made, document_texts(made, documents) or [], progress)
     finally:
         progress.done()
+    if right is not None:
+        _check_recall(right, min_recall)
     size = bundle.write(made, output)
     threshold = made.table.threshold
     click.echo(f"{output}: {len(documents)} documents, {bits} bits each, {size / 1024:.0f} KB of flash", err=True)
@@ -142,6 +185,18 @@ def delete(directory: Path, ids: tuple[str, ...]) -> None:
     before = Bundle.read(directory)
     made = edit.delete(before, ids)
     _write(made, directory, f"{int(before.table.live.sum() - made.table.live.sum())} deleted")
+
+
+def _check_recall(right: NDArray[np.bool_], least: float | None) -> None:
+    """Say how many questions found their answer first.
+
+    :raises BitwrenError: when they are too few.
+    """
+    low, high = wilson(int(right.sum()), len(right))
+    said = f"{100 * right.mean():.1f} % of {len(right)} questions find their answer first"
+    if least is not None and right.mean() < least:
+        raise BitwrenError(f"{said}, fewer than the {100 * least:g} % that --min-recall asks for: nothing was written")
+    click.echo(f"{said} (95 % interval: {100 * low:.1f} to {100 * high:.1f})", err=True)
 
 
 def _write(made: Bundle, directory: Path, what: str) -> None:
