@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import random_encoder, with_stages
-from native import DEPTH, KINDS, NativeCore, Source
-from numpy.typing import NDArray
+from native import DEPTH, KINDS, NativeCore
 
 from bitwren import lexical, lower, scoring, table
 from bitwren.encoder import Encoder

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from . import __version__, container, lexical, lower, ordering, postings, residual
 from . import table as tables
-from .compiler import Teacher, compile_documents, unit
 from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
+from .compiler import Teacher, compile_documents, unit
 from .corpus import Document
 from .effort import measure
 from .encoder import Encoder, EncoderFolder
@@ -312,24 +312,6 @@ def _describe_stages(table: tables.Table) -> dict[str, Any]:
     if fields["stages"] != "hamming":
         fields["score_thresholds"] = [None if score == tables.NO_SCORE else score for score in table.score_thresholds]
     return fields
-
-
-def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) -> int | None:
-    """A distance that :data:`IMPOSTORS` of the documents are from the nearest one that means something else.
-
-    Two documents with one answer, or one label, mean the same here. None when there is nothing to compare with.
-    """
-    same = [document.label or document.answer for document in documents]
-    names = {name: index for index, name in enumerate(dict.fromkeys(same))}
-    groups = np.array([names[name] for name in same])
-    if len(names) < 2:
-        return None
-    sample = np.linspace(0, len(codes) - 1, min(len(codes), 1000)).astype(int)
-    nearest: list[int] = []
-    for done, index in enumerate(sample, 1):
-        nearest.append(int(distances(codes[index], codes)[groups != groups[index]].min()))
-        progress("calibrate", done, len(sample))
-    return int(np.quantile(np.array(nearest), IMPOSTORS, method="lower"))
 
 
 def _other_files(directory: Path) -> list[str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import lexical, postings
 from .batch import Ranking, ask, by_distance
-from .bundle import Bundle, Progress, Scoring
+from .bundle import Bundle, Progress
 from .calibrate import spread
 from .corpus import Question
 from .evaluate import DEPTH, Wanted
@@ -19,6 +19,7 @@ from .hamming import WIDTHS, unpack_bits
 from .intervals import Interval, wilson
 from .scoring import WEIGHT_ONE, Stages, choose
 from .vectors import Vectors, quantize
+from .weighing import DEFAULT
 
 WORD_BYTES = (20, 40, 60, 80)
 _ROUNDING = 1 / 50
@@ -91,7 +92,7 @@ def sweep(
         (found,) = ask(tried, queries, [Stages(True, False)], DEPTH, progress)
         add("vectors", f"{vectors.bits}-bit vectors", table.bits / 8 + 4 + vectors.packed.shape[1], found)
     for words in _words(bundle, texts):
-        weight = table.weight if table.words else round(Scoring().weight * WEIGHT_ONE)
+        weight = table.weight if table.words else round(DEFAULT * WEIGHT_ONE)
         tried = Bundle(bundle.encoder, replace(table, words=words, weight=weight))
         (found,) = ask(tried, queries, [Stages(False, True)], DEPTH, progress)
         size = postings.size(words) / len(words)

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from bitwren import background, bundle, edit
 from bitwren.bundle import Bundle
-from bitwren.calibrate import FALSE_ACCEPT, NOBODY, Strangers
+from bitwren.calibrate import FALSE_ACCEPT, Strangers
 from bitwren.corpus import read_corpus, read_lines, read_questions
 from bitwren.encoder import EncoderFolder
-from bitwren.train.teacher import Teacher, available, cache_folder
 from bitwren.errors import BitwrenError
 from bitwren.evaluate import first_right
 from bitwren.holdout import leave_one_out
 from bitwren.intervals import wilson
 from bitwren.steps import document_texts
+from bitwren.train.teacher import Teacher, available, cache_folder
 
 from .. import show
 
