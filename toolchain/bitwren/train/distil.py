@@ -31,7 +31,8 @@ def distil(texts: Texts, rows: Floats, groups: NDArray[np.intp], hyper: Hyper, s
     projection = projection_matrix(hyper)
     steps = hyper.epochs * (len(groups) // hyper.batch)
     row_optimizer, head_optimizer = (
-        tf.keras.optimizers.Adam(schedule(tf, rate, steps), beta_2=0.99) for rate in (hyper.row_rate, hyper.head_rate)
+        tf.keras.optimizers.Adam(schedule(tf, rate, steps), beta_2=0.99, epsilon=1e-8)
+        for rate in (hyper.row_rate, hyper.head_rate)
     )
     temperatures = tf.Variable([math.log(15.0)] * temperature_count(hyper), name="log_inverse_temperatures")
     head = [*student.head.trainable_variables, temperatures]

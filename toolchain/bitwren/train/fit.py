@@ -80,15 +80,23 @@ def train_student(texts: Texts, vocabulary: Vocabulary, teacher: Teacher, hyper:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe, its necessary keys checked."""
-    try:
-        recipe = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"Cannot read the recipe {path}: {error}") from error
+    """A recipe, its necessary keys checked; ``extends`` names another, from its folder, whose keys and tables' keys it takes over."""
+    recipe = _read_toml(path)
+    if "extends" in recipe:
+        extended = _read_toml(path.parent / str(recipe.pop("extends")))
+        tables = {key: extended[key] | value for key, value in recipe.items() if isinstance(value, dict) and key in extended}
+        recipe = extended | recipe | tables
     missing = {"name", "version", "language", "licence", "seed", "vocabulary", "sources"} - set(recipe)
     if missing:
         raise TrainingError(f"The recipe {path} lacks {', '.join(sorted(missing))}: see models/base/recipe.toml.")
     return recipe
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"Cannot read the recipe {path}: {error}") from error
 
 
 def calibration_inputs(rows: Rows, texts: Texts, random: np.random.Generator) -> NDArray[np.int8]:
