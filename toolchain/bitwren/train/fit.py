@@ -80,7 +80,7 @@ def train_student(texts: Texts, vocabulary: Vocabulary, teacher: Teacher, hyper:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe, its necessary keys checked; ``extends`` names another, from its folder, whose keys and tables' keys it takes over."""
+    """A recipe, its necessary keys checked; ``extends`` names another, from its folder, whose keys it takes where it has none."""
     recipe = _read_toml(path)
     if "extends" in recipe:
         extended = _read_toml(path.parent / str(recipe.pop("extends")))
