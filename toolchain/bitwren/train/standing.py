@@ -22,7 +22,7 @@ from ..compiler import unit
 from ..corpus import Document
 from ..encoder import EncoderFolder
 from ..errors import BitwrenError
-from ..evaluate import auroc
+from ..intervals import auroc
 from ..scoring import NAMES, Stages
 from ..typos import with_typo
 from .measure import read_pairs
