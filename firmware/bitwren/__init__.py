@@ -20,7 +20,7 @@ from .storage import File, files
 
 DEFAULT_K = 3
 ENGINES = ("auto", "native", "viper", "python")
-_ABI = 3  # of bitwren_native
+_ABI = 4  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
@@ -207,7 +207,7 @@ class Wren:
         """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
         native = self._native
         size = max(native.ENCODE_WORK, native.SEARCH_WORK)
-        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
+        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512 if self.bits <= 512 else 0
         gc.collect()
         if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
             try:

@@ -25,8 +25,8 @@ def core(name):
 class Core:
     """The functions of bitwren_native; docs there. Trouble with a file is a negative number, as there."""
 
-    ABI = 3
-    ENCODE_WORK, SEARCH_WORK = 4096, 4100  # of the native core: the work memory is taken and left alone
+    ABI = 4
+    ENCODE_WORK = SEARCH_WORK = 4096  # of the native core: the work memory is taken and left alone
     MAX_TEXT = MAX_TEXT
     MIN_WINDOW = source.MIN_WINDOW
 
@@ -94,7 +94,8 @@ class Core:
             row = table.bits // 8
             demand(code, row, 4)
             slots = table.slots + (added.size // row if added else 0)
-            if natural(effort) == 0 or (live is not None and not _holds(live, (slots + 31) // 32 * 4)):
+            short = live is not None and not _holds(live, (slots + 31) // 32 * 4)
+            if natural(effort) == 0 or slots > check.most_slots(table.bits) or short:
                 return source.ARGUMENT
             return search.search(opened, table, bytearray(code)[:row], k, hits, self._loops, live, added, slots)
         except Bad as error:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..encoder import EncoderFolder
 from ..errors import BitwrenError
-from ..hamming import unpack_bits
+from ..hamming import WIDTHS, unpack_bits
 from ..lower import lower, read_head
 from .sources import tidy
 
@@ -33,7 +33,7 @@ def encode(folder: EncoderFolder, texts: Sequence[str]) -> Bits:
 def distances(queries: Bits, documents: Bits) -> NDArray[np.int32]:
     """Hamming distances [Q, N]."""
     signs = 2 * queries.astype(np.float32) - 1
-    products = signs @ (2 * documents.astype(np.float32) - 1).T  # exact: sums of at most 512 ones
+    products = signs @ (2 * documents.astype(np.float32) - 1).T  # exact: sums of at most 1024 ones
     return np.asarray((queries.shape[1] - products) / 2, dtype=np.int32)
 
 
@@ -100,7 +100,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _widths(bits: Bits) -> list[int]:
-    return [width for width in (64, 128, 256, 512) if width <= bits.shape[1]]
+    return [width for width in WIDTHS if width <= bits.shape[1]]
 
 
 def main(arguments: list[str] | None = None) -> int:
