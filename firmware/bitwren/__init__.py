@@ -244,7 +244,7 @@ class Wren:
         """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
         native = self._native
         size = max(native.ENCODE_WORK, native.SEARCH_WORK, self._stages.work if self._stages else 0)
-        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
+        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512 if self.bits <= 512 else 0
         gc.collect()
         self._compiles = False
         if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:

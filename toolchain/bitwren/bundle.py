@@ -133,23 +133,26 @@ def build(
 ) -> Bundle:
     """Make a bundle in memory.
 
-    :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
-    :param layout: flat, residual (which changes the documents' order), rows, or auto: residual from :data:`RESIDUAL_FROM` on,
-        else flat.
+    :param documents: at least one. :param bits: 64, 128, 256, 512 or 1024, as far as the encoder's head has outputs.
+    :param layout: flat, residual (which changes the documents' order; up to 512 bits), rows, or auto: residual from
+        :data:`RESIDUAL_FROM` on, where the width allows it, else flat.
     :param effort: percent of a residual table's codes that a search reads unless it asks for more or less. Below 100 the table's
         notes say what that finds (:mod:`bitwren.effort`).
     :param teacher: moves the documents to where it has them (:mod:`bitwren.compiler`), if the encoder projects or the table has
         vectors; None: documents stay where the encoder has them.
     :param strangers: questions that the corpus should not answer. :param false_accept: share of such questions that may count as
         confident matches (:mod:`bitwren.calibrate`).
-    :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
-        its id.
+    :raises BitwrenError: when effort is none, or would change nothing; when the width is too large for the layout; when a
+        document has no word that the encoder knows, with its id.
     """
     if layout == "auto":
-        layout = "residual" if len(documents) >= RESIDUAL_FROM or effort < 100 else "flat"
+        pays = len(documents) >= RESIDUAL_FROM or effort < 100
+        layout = "residual" if pays and bits in residual.WIDTHS else "flat"
     check_effort(effort)
     if effort < 100 and layout != "residual":
         raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
+    if layout == "residual":
+        residual.check_width(bits)
     encoder = lower.lower(folder, bits)
     embeddings = embed(encoder, documents, progress)
     centre = _centre(encoder, embeddings)
