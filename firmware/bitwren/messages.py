@@ -9,6 +9,10 @@ K_TOO_SMALL = "k must be at least 1"
 K_NOT_A_NUMBER = "k must be a whole number"
 EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
+NO_ENCODER = (
+    "this table's codes are from elsewhere, and it has no encoder for text: search it by code (search_code, or bitwren "
+    "search --vector); to add to it, import it again (bitwren import)"
+)
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
@@ -43,6 +47,11 @@ def too_long(size):
 def k_too_large(k, documents):
     """More results than there are documents."""
     return "k is {} but the table holds {} documents: ask for 1 to {}".format(k, documents, documents)
+
+
+def not_a_code(size):
+    """Something else than a code, which has so many bytes."""
+    return "a code of this table is {} bytes, as bytes or bytearray: give that".format(size)
 
 
 def used_id(id):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +13,14 @@ from . import __version__, container, lower, ordering, residual
 from . import table as tables
 from .corpus import Document
 from .effort import measure
-from .encoder import Encoder, EncoderFolder
-from .errors import BitwrenError, EncoderMismatch
+from .encoder import ELSEWHERE, Elsewhere, Encoder, EncoderFolder
+from .errors import BitwrenError, EncoderMismatch, QueryError
 from .hamming import Codes, distances
 from .queries import check_effort, check_k, check_query, check_words
 
-ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
+ENCODER_FILE, TABLE_FILE, BINARIZER_FILE = "encoder.bwe", "table.bwt", "binarizer.npz"
+FILES = (ENCODER_FILE, TABLE_FILE, BINARIZER_FILE)
+"""What a bundle's directory may hold: of the first and the last, the one that made its codes."""
 IMPOSTORS = 0.5
 """A match is confident when it is nearer than this share of the documents are to the nearest one that means something else.
 
@@ -36,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An encoder and a table made with it."""
+    """An encoder and a table made with it, or :class:`.Elsewhere` and a table of codes from elsewhere."""
 
     encoder: Encoder
     table: tables.Table
@@ -61,27 +60,56 @@ class Bundle:
         check_words(self.encoder, query)
         return self.table.search(self.encoder.encode([query])[0], k, effort)
 
+    def search_code(self, code: Codes, k: int, effort: int | None = None) -> list[tables.Hit]:
+        """The k nearest documents to a code, uint32 [bits / 32], by (distance, slot).
+
+        :param effort: as :meth:`search`.
+        :raises QueryError: when k or the effort cannot be used, or the code has another width.
+        """
+        check_k(k, int(self.table.live.sum()))
+        effort = self.table.effort if effort is None else effort
+        check_effort(effort)
+        if code.shape != (self.table.bits // 32,):
+            raise QueryError(f"a code of {32 * code.size} bits cannot be searched for in a table of {self.table.bits}")
+        return self.table.search(code, k, effort)
+
     def answer(self, query: str, k: int, effort: int | None = None) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
             hits = self.search(query, k, effort)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
+        return {"query": query} | self.reply(hits, effort)
+
+    def reply(self, hits: Sequence[tables.Hit], effort: int | None = None) -> dict[str, Any]:
+        """What docs/protocol.md says of hits that were searched for with an effort."""
         found = [{"id": hit.id, "distance": hit.distance, "answer": hit.answer} for hit in hits]
         effort = self.table.effort if effort is None else effort
         exact = {"exact": self.table.always_exact} if effort < 100 else {}
-        return {"query": query, "hits": found, "confident": self.table.confident(hits)} | exact
+        return {"hits": found, "confident": self.table.confident(hits)} | exact
 
     @classmethod
     def read(cls, directory: Path) -> Bundle:
-        """Read and check a bundle.
+        """Read and check a bundle; one without an encoder where the table's codes are from elsewhere.
 
         :raises FormatError: when a file is missing or damaged.
         :raises EncoderMismatch: when the table belongs to another encoder.
         """
-        encoder = lower.read(container.read_file(directory / ENCODER_FILE), str(directory / ENCODER_FILE))
         found = tables.read(container.read_file(directory / TABLE_FILE), str(directory / TABLE_FILE))
-        return cls(encoder, found)
+        path = directory / ENCODER_FILE
+        if found.identity == ELSEWHERE and not path.exists():
+            return cls(Elsewhere.of(found.bits), found)
+        return cls(lower.read(container.read_file(path), str(path)), found)
+
+
+def files(directory: Path) -> list[Path]:
+    """The files that a board needs of a bundle: encoder and table, or the table alone where its codes are from elsewhere.
+
+    :raises FormatError: when the encoder is missing, and the table as well or damaged.
+    """
+    encoder, table = directory / ENCODER_FILE, directory / TABLE_FILE
+    alone = not encoder.exists() and tables.read(container.read_file(table), str(table)).identity == ELSEWHERE
+    return [table] if alone else [encoder, table]
 
 
 def build(
@@ -103,25 +131,51 @@ def build(
     :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
         its id.
     """
+    layout = choose_layout(layout, len(documents), effort)
+    encoder = lower.lower(folder, bits)
+    codes = encode(encoder, documents, progress)
+    notes = {"encoder": folder.settings.get("name", folder.path.name)}
+    return Bundle(encoder, arrange(codes, documents, encoder.identity, notes, store_text, layout, progress, effort))
+
+
+def choose_layout(layout: str, documents: int, effort: int) -> str:
+    """What layout "auto" stands for.
+
+    :raises BitwrenError: when effort is none, or would change nothing.
+    """
     if layout == "auto":
-        layout = "residual" if len(documents) >= RESIDUAL_FROM or effort < 100 else "flat"
+        layout = "residual" if documents >= RESIDUAL_FROM or effort < 100 else "flat"
     check_effort(effort)
     if effort < 100 and layout != "residual":
         raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
-    encoder = lower.lower(folder, bits)
-    codes = encode(encoder, documents, progress)
+    return layout
+
+
+def arrange(
+    codes: Codes,
+    documents: Sequence[Document],
+    identity: bytes,
+    notes: dict[str, Any],
+    store_text: bool,
+    layout: str,
+    progress: Progress,
+    effort: int,
+) -> tables.Table:
+    """A table of codes, uint32 [N, bits / 32], and their documents, calibrated and in the order that its layout wants.
+
+    :param identity: of the encoder. :param notes: for people. :param layout: not "auto".
+    """
     threshold = _calibrate(codes, documents, progress)
     if layout == "residual":
         order = ordering.order(codes, residual.LANES)
         codes, documents = codes[order], [documents[index] for index in order]
     records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
-    notes: dict[str, Any] = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
+    notes = {"made_by": f"bitwren {__version__}"} | notes
     live = np.ones(len(codes), dtype=bool)
     if effort < 100:
         found = measure(codes, residual.LANES, effort)
         notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
-    made = tables.Table(codes, records, live, encoder.identity, threshold, notes, layout, effort=effort)
-    return Bundle(encoder, made)
+    return tables.Table(codes, records, live, identity, threshold, notes, layout, effort=effort)
 
 
 def encode(encoder: Encoder, documents: Sequence[Document], progress: Progress = lambda step, done, total: None) -> Codes:
@@ -143,31 +197,8 @@ def write(bundle: Bundle, directory: Path) -> int:
 
     :raises BitwrenError: when the directory holds something else, or cannot be written.
     """
-    others = _other_files(directory)
-    if others:
-        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new or a bundle's directory")
     files = {ENCODER_FILE: lower.write(bundle.encoder), TABLE_FILE: tables.write(bundle.table)}
-    staging: Path | None = None
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        new, old = staging / "new", staging / "old"
-        for name, data in files.items():
-            container.write_atomic(new / name, data)
-        if directory.exists():
-            os.rename(directory, old)
-        try:
-            os.rename(new, directory)
-        except BaseException:
-            if old.exists():
-                os.rename(old, directory)
-            raise
-    except OSError as error:
-        raise BitwrenError(f"{directory} cannot be written: {error.strerror}; nothing was changed") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    return sum(map(len, files.values()))
+    return container.replace_folder(directory, files, FILES)
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -185,7 +216,7 @@ def describe(path: Path) -> dict[str, Any]:
             "layout": found.layout + (f", blocks of {found.lanes}" if found.layout == "residual" else ""),
             "threshold": found.threshold,
             "stores_text": found.records[0].text is not None,
-            "encoder": found.identity.hex(),
+            "encoder": "none: codes from elsewhere" if found.identity == ELSEWHERE else found.identity.hex(),
         }
         notes = found.notes
     else:
@@ -221,9 +252,3 @@ def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) 
         nearest.append(int(distances(codes[index], codes)[groups != groups[index]].min()))
         progress("calibrate", done, len(sample))
     return int(np.quantile(np.array(nearest), IMPOSTORS, method="lower"))
-
-
-def _other_files(directory: Path) -> list[str]:
-    if directory.is_dir():
-        return sorted(file.name for file in directory.iterdir() if file.name not in (ENCODER_FILE, TABLE_FILE))
-    return [directory.name] if directory.exists() else []

@@ -13,6 +13,7 @@ from .ask import console, search
 from .bench import bench
 from .demo import demo
 from .doctor import doctor
+from .exchange import export, import_
 from .look import boards, inspect, ports
 from .make import append, build, delete
 from .measure import evaluate, verify
@@ -25,6 +26,8 @@ def cli() -> None:
 
 
 for command in (build, append, delete, search, console, evaluate, verify, inspect, boards, ports, doctor, demo, bench):
+    cli.add_command(command)
+for command in (export, import_):
     cli.add_command(command)
 
 

@@ -13,6 +13,7 @@ from bitwren.errors import QueryError
 from .. import show
 from ..console import ALWAYS_EXACT, answer_lines, converse
 from ..targets import NAMES, open_target
+from .exchange import search_vectors
 
 on_option = click.option(
     "--on", "target", type=click.Choice(NAMES), default="host", show_default=True, help="What searches the bundle."
@@ -33,16 +34,37 @@ effort_option = click.option(
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.argument("queries", nargs=-1, required=True)
+@click.argument("queries", nargs=-1)
+@click.option(
+    "--vector",
+    "vectors",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npy",
+    help="Instead of QUERIES: float embeddings [Q, D], or codes, uint8 [Q, bits / 8], least significant bit first.",
+)
 @k_option
 @effort_option
 @on_option
 @firmware_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a query on stdout.")
 def search(
-    directory: Path, queries: tuple[str, ...], k: int, effort: int | None, target: str, firmware: Path | None, as_json: bool
+    directory: Path,
+    queries: tuple[str, ...],
+    vectors: Path | None,
+    k: int,
+    effort: int | None,
+    target: str,
+    firmware: Path | None,
+    as_json: bool,
 ) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
+    if vectors:
+        if queries or target != "host":
+            raise click.UsageError("--vector is searched on the host alone, and without QUERIES")
+        search_vectors(directory, vectors, k, effort, as_json)
+        return
+    if not queries:
+        raise click.UsageError("Missing argument 'QUERIES...', or --vector FILE.npy")
     with open_target(target, directory, firmware) as found:
         bits = 0 if as_json else int(found.info()["bits"])
         for query in queries:

@@ -10,16 +10,12 @@ from bitwren import bundle, edit
 from bitwren.bundle import Bundle
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
+from bitwren.table import Table
 
 from .. import show
 
-
-@click.command()
-@click.argument("corpus", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's directory.")
-@click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
-@click.option("--bits", default=512, show_default=True, help="Bits of a code: 64, 128, 256 or 512.")
-@click.option(
+output_option = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's directory.")
+layout_option = click.option(
     "--layout",
     type=click.Choice(["auto", "flat", "residual", "rows"]),
     default="auto",
@@ -27,7 +23,7 @@ from .. import show
     help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash, rows are for chips "
     "with a popcount instruction. auto takes one of the first two.",
 )
-@click.option(
+effort_option = click.option(
     "--effort",
     default=100,
     show_default=True,
@@ -35,7 +31,17 @@ from .. import show
     help="Of a residual table's codes that a search reads unless it asks for another share: below 100 it is faster and may miss "
     "a document; how often is measured and shown.",
 )
-@click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
+store_text_option = click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@output_option
+@click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
+@click.option("--bits", default=512, show_default=True, help="Bits of a code: 64, 128, 256 or 512.")
+@layout_option
+@effort_option
+@store_text_option
 def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, effort: int, store_text: bool) -> None:
     """Turn CORPUS (CSV, TSV or JSON Lines with a 'text' column) into a bundle: an encoder and a table of codes.
 
@@ -48,9 +54,14 @@ def build(corpus: Path, output: Path, encoder: str, bits: int, layout: str, effo
     finally:
         progress.done()
     size = bundle.write(made, output)
-    threshold = made.table.threshold
-    click.echo(f"{output}: {len(documents)} documents, {bits} bits each, {size / 1024:.0f} KB of flash", err=True)
-    if measured := made.table.notes.get("effort"):
+    tell(output, made.table, effort, size)
+
+
+def tell(output: Path, table: Table, effort: int, size: int) -> None:
+    """Say on stderr what was made, in ``size`` bytes, and what its effort and threshold are."""
+    threshold = table.threshold
+    click.echo(f"{output}: {len(table.records)} documents, {table.bits} bits each, {size / 1024:.0f} KB of flash", err=True)
+    if measured := table.notes.get("effort"):
         recall, touched = 100 * measured["recall@10"], 100 * measured["bytes_touched"]
         finds = f"finds {recall:.1f} % of a document's ten nearest and reads {touched:.1f} % of the codes' bytes"
         click.echo(f"an effort of {effort} % {finds}", err=True)
