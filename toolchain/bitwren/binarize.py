@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -81,9 +79,7 @@ class Binarizer:
 
     def _project(self, vectors: Vectors, first: int) -> Floats:
         if vectors.ndim != 2 or vectors.shape[1] != self.dims:
-            raise VectorError(
-                f"vectors of shape {list(vectors.shape)} cannot be encoded: [N, {self.dims}] is what was learnt from"
-            )
+            raise VectorError(f"vectors of shape {list(vectors.shape)} cannot be encoded: the binarizer takes [N, {self.dims}]")
         centred = _unit(vectors, first) - self.mean
         return centred if self.projection is None else centred @ self.projection
 
@@ -205,20 +201,22 @@ def load(path: str | os.PathLike[str]) -> Binarizer:
             arrays = {key: np.asarray(file[key]) for key in ("mean", "projection") if key in file.files}
     except OSError as error:
         raise FormatError(f"{name} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, TypeError, MemoryError, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{name} is damaged, or no binarizer: {error}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{name} is damaged: {error}") from error
-    mean, projection = arrays.get("mean"), arrays.get("projection")
-    fits = mean is not None and mean.ndim == 1 and len(mean) and all(a.dtype.kind == "f" for a in arrays.values())
-    if fits and projection is not None:
-        fits = projection.ndim == 2 and len(projection) == len(arrays["mean"])
-    if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
+    except Exception as error:  # of a dozen kinds, from numpy, zipfile and zlib
+        raise FormatError(f"{name} is damaged, or no binarizer: import the embeddings again") from error
+    with np.errstate(over="ignore"):
+        singles = {key: array.astype(np.float32) for key, array in arrays.items() if array.dtype.kind == "f"}
+    mean, projection = singles.get("mean"), singles.get("projection")
+    if (
+        mean is None
+        or singles.keys() != arrays.keys()
+        or not all(np.isfinite(array).all() for array in singles.values())
+        or mean.ndim != 1
+        or not len(mean)
+        or (projection is not None and (projection.ndim != 2 or len(projection) != len(mean)))
+        or not _possible(Binarizer(mean, projection).bits)
+    ):
         raise FormatError(f"{name} is damaged: its arrays are not finite floats mean [D] and projection [D, B]")
-    made = {key: array.astype(np.float32) for key, array in arrays.items()}
-    found = Binarizer(made["mean"], made.get("projection"))
-    _check_bits(found.bits)
-    return found
+    return Binarizer(mean, projection)
 
 
 def _orthogonal(rows: int, columns: int, random: np.random.Generator) -> Floats:
@@ -255,6 +253,10 @@ def _unit(vectors: Vectors, first: int) -> Floats:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float64)
 
 
+def _possible(bits: int) -> bool:
+    return bits >= 32 and bits % 32 == 0
+
+
 def _check_bits(bits: int) -> None:
-    if bits < 32 or bits % 32:
+    if not _possible(bits):
         raise VectorError(f"codes of {bits} bits are not possible: take a multiple of 32")

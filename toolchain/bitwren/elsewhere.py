@@ -119,7 +119,7 @@ def _read_array(path: Path) -> NDArray[Any]:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise VectorError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError, RecursionError) as error:
+    except Exception as error:  # of a dozen kinds: numpy's parser of a header lets through what Python's own raises
         raise VectorError(f"{path} is no .npy file of numbers, or a damaged one: write it with numpy.save") from error
     if not isinstance(array, np.ndarray):
         raise VectorError(f"{path} is an .npz file: save the one array that is meant with numpy.save")

@@ -32,7 +32,7 @@ class VectorError(BitwrenError):
 
 
 class NoEncoder(BitwrenError):
-    """Text given to a table whose codes are from elsewhere, in the chip's words (firmware/bitwren/messages.py; a test compares)."""
+    """Text given to a table of codes from elsewhere; in the chip's words (firmware/bitwren/messages.py; a test compares)."""
 
     def __init__(self) -> None:
         super().__init__(

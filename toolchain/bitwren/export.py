@@ -22,8 +22,8 @@ CODES_FILE, INDEX_FILE = "codes.npy", "index.faiss"
 IDS_FILE, DOCUMENTS_FILE, ABOUT_FILE = "ids.json", "documents.jsonl", "about.json"
 FILES = (CODES_FILE, INDEX_FILE, IDS_FILE, DOCUMENTS_FILE, ABOUT_FILE)
 """What an export's directory may hold."""
-HNSW_LINKS = 32
-"""M of Malkov & Yashunin 2018: links of a document in each layer."""
+HNSW_LINKS, HNSW_SEARCHED = 32, 32
+"""M and ef of Malkov & Yashunin 2018: links of a document in a layer, and candidates that a search keeps."""
 _TRAINED_BY = 39
 """Documents for each list of an inverted file below which FAISS warns that its k-means has too few."""
 
@@ -90,11 +90,11 @@ def _flat(faiss: Any, codes: NDArray[np.uint8]) -> Any:
 
 
 def _ivf(faiss: Any, codes: NDArray[np.uint8]) -> Any:
-    """An inverted file of about 4 √N lists, of which a search looks into a sixteenth unless its ``nprobe`` is changed."""
+    """An inverted file of about 4 √N lists, of which a search looks into an eighth unless its ``nprobe`` is changed."""
     bits = 8 * codes.shape[1]
     lists = max(1, min(round(4 * math.sqrt(len(codes))), len(codes) // _TRAINED_BY))
     index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, lists)
-    index.nprobe = max(1, lists // 16)
+    index.nprobe = max(1, lists // 8)
     index.train(codes)
     index.add(codes)
     return index
@@ -102,6 +102,7 @@ def _ivf(faiss: Any, codes: NDArray[np.uint8]) -> Any:
 
 def _hnsw(faiss: Any, codes: NDArray[np.uint8]) -> Any:
     index = faiss.IndexBinaryHNSW(8 * codes.shape[1], HNSW_LINKS)
+    index.hnsw.efSearch = HNSW_SEARCHED
     index.add(codes)
     return index
 
