@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,6 +140,7 @@ def test_export_command(tmp_path: Path, faq: Path) -> None:
 def index_of(made: Table, kind: str) -> Any:
     import faiss
 
+    faiss.omp_set_num_threads(1)  # several wait for one another longer than these searches take
     return faiss.deserialize_index_binary(np.frombuffer(export.export(made, kind)["index.faiss"], np.uint8))
 
 
@@ -148,22 +148,18 @@ def octets(codes: Any) -> Any:
     return np.ascontiguousarray(codes, dtype="<u4").view(np.uint8)
 
 
-def documented() -> Callable[..., tuple[Any, Any]]:
-    """The function `nearest` of docs/exchange.md."""
-    block = next(
-        b
-        for b in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exchange.md").read_text(), re.DOTALL)
-        if "def nearest" in b
-    )
+@pytest.fixture(scope="module")
+def documented() -> dict[str, Any]:
+    """What the Python of docs/exchange.md defines."""
     names: dict[str, Any] = {}
-    exec(block, names)
-    return names["nearest"]  # type: ignore[no-any-return]
+    exec(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exchange.md").read_text(), re.DOTALL)[0], names)
+    return names
 
 
 @needs_faiss
 @settings(max_examples=60, deadline=None)
 @given(made=tables(), k=st.integers(1, 200))
-def test_flat_gives_our_distances_and_after_sorting_our_slots(made: Any, k: int) -> None:
+def test_flat_gives_our_distances_and_after_sorting_our_slots(documented: dict[str, Any], made: Any, k: int) -> None:
     made, queries = made
     index, slots = index_of(made, "faiss-flat"), rows_of(made)
     k = min(k, len(slots))
@@ -171,20 +167,20 @@ def test_flat_gives_our_distances_and_after_sorting_our_slots(made: Any, k: int)
     for row, query in enumerate(queries):
         hits = made.search(query, k)
         assert found[row].tolist() == [hit.distance for hit in hits]
-        far, rows = documented()(index, octets(query[None])[0], k)
+        far, rows = documented["nearest"](index, octets(query[None])[0], k)
         assert [(int(d), slots[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.slot) for hit in hits]
 
 
 @needs_faiss
 @settings(max_examples=20, deadline=None)
 @given(made=tables())
-def test_ivf_holds_all_codes_and_is_exact_when_it_looks_into_all_lists(made: Any) -> None:
+def test_ivf_holds_all_codes_and_is_exact_when_it_looks_into_all_lists(documented: dict[str, Any], made: Any) -> None:
     made, queries = made
     index, slots = index_of(made, "faiss-ivf"), rows_of(made)
     assert index.ntotal == len(slots)
     index.nprobe = index.nlist
     for query in queries:
-        far, rows = documented()(index, octets(query[None])[0], 10)
+        far, rows = documented["nearest"](index, octets(query[None])[0], 10)
         hits = made.search(query, min(10, len(slots)))
         assert [(int(d), slots[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.slot) for hit in hits]
 
@@ -209,7 +205,7 @@ def test_approximate_indexes_find_most_and_their_distances_are_true(kind: str) -
 
 @needs_faiss
 @pytest.mark.parametrize("kind", export.KINDS[1:])
-def test_sample_corpus_in_a_file_that_faiss_reads(tmp_path: Path, faq: Path, kind: str) -> None:
+def test_sample_corpus_in_a_file_that_faiss_reads(documented: dict[str, Any], tmp_path: Path, faq: Path, kind: str) -> None:
     import faiss
 
     done = bitwren("export", faq, "-o", tmp_path / "out", "--to", kind)
@@ -219,10 +215,13 @@ def test_sample_corpus_in_a_file_that_faiss_reads(tmp_path: Path, faq: Path, kin
     assert (index.ntotal, index.d) == (len(ids), made.table.bits)
     assert json.loads((tmp_path / "out" / "about.json").read_bytes())["faiss"] == faiss.__version__
     if kind == "faiss-flat":
-        for query in ("wifi password wrong", "no serial port appears", "the board is hot"):
-            far, rows = documented()(index, octets(made.encoder.encode([query]))[0], 20)
+        queries = ["wifi password wrong", "no serial port appears", "the board is hot"]
+        for query in queries:
+            far, rows = documented["nearest"](index, octets(made.encoder.encode([query]))[0], 20)
             hits = made.search(query, 20)
             assert [(int(d), ids[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.id) for hit in hits]
+        expected = [[hit.answer for hit in made.search(query, 3)] for query in queries]
+        assert list(documented["answers"](faq, tmp_path / "out", queries)) == expected
 
 
 # --- What is imported ------------------------------------------------------------------------------------------------
@@ -278,6 +277,7 @@ def test_embeddings_of_every_type_give_the_same_table(imported: Path, tmp_path: 
     assert (tmp_path / "e" / TABLE_FILE).read_bytes() == (tmp_path / "half" / TABLE_FILE).read_bytes()
     table = Bundle.read(tmp_path / "e").table
     assert (table.layout, table.records[9]) == ("rows", Record("9", ""))
+    assert table.threshold is not None
 
 
 def test_exported_and_imported_again(imported: Path, tmp_path: Path) -> None:

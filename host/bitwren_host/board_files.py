@@ -76,4 +76,4 @@ def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
 
 def bundle_files(directory: Path) -> dict[str, bytes]:
     """A bundle's files, by path on the board."""
-    return {f"{BUNDLE_FOLDER}/{path.name}": read_file(path) for path in bundle.files(directory)}
+    return {f"{BUNDLE_FOLDER}/{path.name}": read_file(path) for path in bundle.parts(directory)}

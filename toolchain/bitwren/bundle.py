@@ -102,7 +102,7 @@ class Bundle:
         return cls(lower.read(container.read_file(path), str(path)), found)
 
 
-def files(directory: Path) -> list[Path]:
+def parts(directory: Path) -> list[Path]:
     """The files that a board needs of a bundle: encoder and table, or the table alone where its codes are from elsewhere.
 
     :raises FormatError: when the encoder is missing, and the table as well or damaged.
@@ -197,7 +197,8 @@ def write(bundle: Bundle, directory: Path) -> int:
 
     :raises BitwrenError: when the directory holds something else, or cannot be written.
     """
-    files = {ENCODER_FILE: lower.write(bundle.encoder), TABLE_FILE: tables.write(bundle.table)}
+    encoder = {} if isinstance(bundle.encoder, Elsewhere) else {ENCODER_FILE: lower.write(bundle.encoder)}
+    files = encoder | {TABLE_FILE: tables.write(bundle.table)}
     return container.replace_folder(directory, files, FILES)
 
 
@@ -239,9 +240,10 @@ def describe(path: Path) -> dict[str, Any]:
 def _calibrate(codes: Codes, documents: Sequence[Document], progress: Progress) -> int | None:
     """A distance that :data:`IMPOSTORS` of the documents are from the nearest one that means something else.
 
-    Two documents with one answer, or one label, mean the same here. None when there is nothing to compare with.
+    Two documents with one answer, or one label, mean the same here; one without either is by itself. None when there is nothing
+    to compare with.
     """
-    same = [document.label or document.answer for document in documents]
+    same = [document.label or document.answer or document.id for document in documents]
     names = {name: index for index, name in enumerate(dict.fromkeys(same))}
     groups = np.array([names[name] for name in same])
     if len(names) < 2:

@@ -25,9 +25,23 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, append, delete, search, console, evaluate, verify, inspect, boards, ports, doctor, demo, bench):
-    cli.add_command(command)
-for command in (export, import_):
+for command in (
+    build,
+    append,
+    delete,
+    import_,
+    export,
+    search,
+    console,
+    evaluate,
+    verify,
+    inspect,
+    boards,
+    ports,
+    doctor,
+    demo,
+    bench,
+):
     cli.add_command(command)
 
 
