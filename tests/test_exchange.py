@@ -112,7 +112,7 @@ def test_nothing_left_to_export(kind: str) -> None:
         export.export(make_table(np.zeros((3, 2)), [False] * 3), kind)
 
 
-def test_without_faiss_a_sentence_says_what_to_install(tmp_path: Path, faq: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_faiss_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(BitwrenError, match=r"needs FAISS: pip install 'bitwren\[faiss\]'"):
         export.export(make_table(np.zeros((3, 2))), "faiss-flat")
