@@ -340,7 +340,7 @@ IDS = "".join(f"r{row}\n" for row in range(300))
         ([], {"e.npy": np.where(np.arange(300)[:, None] == 299, np.nan, np.ones((1, 64)))}, ["row 299", "is not finite"]),
         (["--binarizer", "sign"], {}, ["64 dimensions are not 256 bits"]),
         (["--bits", 256], {}, ["itq makes at most as many bits as there are dimensions: 256 of 64"]),
-        (["--bits", 96, "--binarizer", "lsh"], {}, ["codes of (64, 128, 256, 512) bits, not 300 of 96"]),
+        (["--bits", 96, "--binarizer", "lsh"], {}, ["codes of (64, 128, 256, 512, 1024) bits, not 300 of 96"]),
         (["--bits", 0, "--binarizer", "lsh"], {}, ["codes of 0 bits are not possible"]),
         (["--binarizer", "lsh", "--effort", 0], {}, ["effort must be a whole number from 1 to 100"]),
         (["--binarizer", "lsh", "--effort", 10, "--layout", "flat"], {}, ["always searched exactly"]),
