@@ -50,9 +50,9 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
 /* log2 of the width of a code, 6 to 10; 0 of what is none. */
 uint32_t bw_log2(uint32_t bits);
 
-/* How many slots a table and what is added to it may have: slot and distance are one key of 32 bits. */
+/* How many slots a table, whose width is one, and what is added to it may have: slot and distance are one key of 32 bits. */
 static inline uint32_t bw_most_slots(uint32_t bits) {
-    return BW_MAX_SLOTS >> bits / 1024;
+    return BW_MAX_SLOTS >> bits / BW_MAX_BITS;
 }
 
 /* The nearest documents so far (nearest.c). */

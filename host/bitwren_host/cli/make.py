@@ -18,14 +18,14 @@ from .. import show
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's directory.")
 @click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
-@click.option("--bits", default=512, show_default=True, help="Bits of a code: 64, 128, 256, 512 or 1024, as the encoder has them.")
+@click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as far as the encoder goes.")
 @click.option(
     "--layout",
     type=click.Choice(["auto", "flat", "residual", "rows"]),
     default="auto",
     show_default=True,
-    help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash (up to 512 bits), rows "
-    "are for chips with a popcount instruction. auto takes one of the first two.",
+    help="Of the codes: flat suits RAM and small tables, residual (up to 512 bits) reads fewer bytes of large ones in flash, "
+    "rows are for chips with a popcount instruction. auto takes one of the first two.",
 )
 @click.option(
     "--effort",
