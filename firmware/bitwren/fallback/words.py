@@ -8,7 +8,7 @@ from .text import MAX_TEXT, MAX_WORD, Words
 
 MAX_TERMS = 128
 _SUFFIXES = (b"ing", b"ed", b"es", b"s")
-_HEAD, _GROUP, _LONG = 12, 32, 255
+_HEAD, _GROUP, _LONG, _BITMAP = 12, 32, 255, 5
 _RECORD = 4 + _GROUP
 _LOG_STEPS = 4
 # The state of a list that is being read: where its next byte is; the bit in it; where the list ends; how many ones of the next
@@ -79,7 +79,7 @@ class Index:
             total += rarity
             if documents:
                 states[base + _AT], states[base + _END], states[base + _LEFT] = at, end, documents
-                states[base + _BITS] = _bit_length(self.count * 11 // (documents * 16) >> 1)
+                states[base + _BITS] = _parameter(documents, self.count)
                 states[base + _RARITY] = rarity
                 base += _STATE
         return states[:base], total
@@ -129,6 +129,11 @@ class Index:
         if documents > self.count or (begin < end and not shift):
             raise Bad(FORMAT)
         return at, end, -1 if begin < end and not documents else documents
+
+
+def _parameter(documents, count):
+    """Bits of a remainder: none in a bitmap, which a list of so many documents is."""
+    return 0 if documents * _BITMAP >= count else max(1, _bit_length(count * 15 // (documents * 16) >> 1))
 
 
 def _log2(value):
