@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ def test_appended_and_deleted(faq: Path) -> None:
     assert made.table.threshold == before.table.threshold
     assert made.table.records[count] == table.Record("fox", "It does.", "the quick brown fox jumps over the lazy dog", "animals")
     assert made.table.records[:count] == before.table.records
-    assert np.array_equal(made.table.codes[count:], made.encoder.encode([record.text for record in made.table.records[count:]]))
+    texts = [record.text or "" for record in made.table.records[count:]]
+    assert np.array_equal(made.table.codes[count:], made.encoder.encode(texts, before.table.centre))
 
     done = bitwren("delete", faq, "fox", "pico-no-drive")
     assert done.returncode == 0, done.stderr.decode()
@@ -123,16 +125,25 @@ def test_all_deleted(faq: Path) -> None:
 
 
 def test_the_same_as_built_at_once() -> None:
-    """Appending finds what building from all documents finds: ids and distances, the flat order being that of the corpus."""
+    """Appending finds what building from all documents about the same centre finds: ids and distances, the flat order being that
+    of the corpus."""
     documents = read_corpus(CORPUS)
     folder = EncoderFolder.find("base")
     whole, part = bundle.build(documents, folder, 256), bundle.build(documents[:300], folder, 256)
+    centre = part.table.centre
+    assert centre is not None
+    assert not np.array_equal(centre, whole.table.centre)
+    codes = part.encoder.encode([document.text for document in documents], centre)
+    assert np.array_equal(codes[:300], part.table.codes)
+    whole = replace(whole, table=replace(whole.table, codes=codes, centre=centre))
     appended = edit.append(edit.append(part, documents[300:333]), documents[333:])
     assert appended.table.staged == len(documents) - 300
     for query in ("the board is hot", "no serial port appears", "wifi"):
         assert appended.search(query, 50) == whole.search(query, 50)
     fewer = edit.delete(appended, [document.id for document in documents[::3]])
-    kept = bundle.build([document for index, document in enumerate(documents) if index % 3], folder, 256)
+    some = [index for index in range(len(documents)) if index % 3]
+    kept = bundle.build([documents[index] for index in some], folder, 256)
+    kept = replace(kept, table=replace(kept.table, codes=codes[some], centre=centre))
     for query in ("the board is hot", "no serial port appears", "wifi"):
         found = [(hit.distance, hit.id) for hit in fewer.search(query, 50)]
         assert found == [(hit.distance, hit.id) for hit in kept.search(query, 50)]

@@ -32,7 +32,7 @@ def made() -> Bundle:
 
 @given(scores, scores)
 def test_auroc_is_the_share_of_pairs_in_order(inside: list[int], outside: list[int]) -> None:
-    pairs = [(a < b) + (a == b) / 2 for a in inside for b in outside]
+    pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
     assert auroc(np.array(inside), np.array(outside)) == pytest.approx(sum(pairs) / len(pairs))
 
 

@@ -18,7 +18,7 @@ from makers import random_encoder, with_stages
 from native import KINDS
 from test_fallback_boards import engines, needs_unix_port, run, with_fallback
 
-from bitwren import lower, scoring, table
+from bitwren import lower, residual, scoring, table
 from bitwren.encoder import Encoder
 from bitwren.hamming import WIDTHS
 from bitwren.scoring import DEPTH, Query, Stages
@@ -96,7 +96,7 @@ cases = st.builds(
     alive=st.sampled_from([1.0, 0.8, 0.0]),
     added=st.sampled_from([0, 0, 1, 40]),
     asked=st.sampled_from(["words", "a document", "long", ""]),
-)
+).filter(lambda case: case.layout != "residual" or case.bits in residual.WIDTHS)
 
 
 @pytest.fixture(scope="module")

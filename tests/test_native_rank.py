@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from makers import random_encoder, with_stages
 from native import DEPTH, KINDS, NativeCore
 
-from bitwren import lexical, lower, scoring, table
+from bitwren import lexical, lower, residual, scoring, table
 from bitwren.encoder import Encoder
 from bitwren.scoring import Query, Stages
 from bitwren.slicing import live_words
@@ -88,7 +88,7 @@ cases = st.builds(
     few=st.sampled_from([3, 14, 40, 400]),
     alive=st.sampled_from([1.0, 0.9, 0.2, 0.0]),
     projected=st.sampled_from([None, 16, 48, 96]),
-)
+).filter(lambda case: case.layout != "residual" or case.bits in residual.WIDTHS)
 
 
 def check(core: NativeCore, case: Case, kind: str, deleted: bool) -> None:

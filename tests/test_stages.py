@@ -34,7 +34,7 @@ MISSING = "the table was built without what {} needs: leave stages out, or build
 @pytest.fixture(scope="module")
 def faq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages") / "faq"
-    made = bundle.build(read_corpus(CORPUS), EncoderFolder.find("base"), 256, scoring=Scoring(4, 80))
+    made = bundle.build(read_corpus(CORPUS), EncoderFolder.find("base"), 256, scoring=Scoring(4, 80, 0.7))
     bundle.write(replace(made, table=replace(made.table, score_thresholds=(2500, 3000, 4500))), folder)
     return folder
 
@@ -75,7 +75,7 @@ def test_refused(faq: Path, plain: Path) -> None:
 def test_inspect(faq: Path, plain: Path) -> None:
     found = json.loads(bitwren("inspect", faq, "--json").stdout)
     encoder, table = Bundle.read(faq).encoder, found[1]
-    assert (found[0]["embedding"], found[0]["binarizer"]) == (encoder.units, "dense")
+    assert (found[0]["embedding"], found[0]["binarizer"]) == (encoder.units, "lsh")
     assert (table["stages"], table["vector_bits"], table["vectors"], table["words"]) == ("all", 4, 395, 395)
     assert (table["word_weight"], table["word_bytes"]) == (0.699, table["sections"]["WORD"]["bytes"])
     assert table["centre"].startswith(f"{encoder.units} components")
@@ -206,7 +206,7 @@ def test_a_score_for_people(score: int, shown: str) -> None:
 @needs_unix_port
 @pytest.mark.parametrize(
     ("tag", "place", "value"),
-    [("CENT", None, 8), ("VECS", None, 100), ("WORD", 0, 5000), ("WORD", 4, 3), ("WORD", None, 20)],
+    [("CENT", None, 8), ("VECS", None, 110), ("WORD", 0, 5000), ("WORD", 4, 3), ("WORD", None, 20)],
     ids=lambda value: str(value),
 )
 def test_damage_that_no_checksum_tells(board: Path, made: Bundle, tag: str, place: int | None, value: int) -> None:

@@ -16,7 +16,7 @@ from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
 from .compiler import Teacher, compile_documents, unit
 from .corpus import Document
 from .effort import measure
-from .encoder import ELSEWHERE, Elsewhere, Encoder, EncoderFolder
+from .encoder import ELSEWHERE, Elsewhere, Encoder, EncoderFolder, Projection
 from .errors import BitwrenError, EncoderMismatch, QueryError
 from .hamming import Codes, pack_bits
 from .projection import project
@@ -178,10 +178,11 @@ def build(
     centre = _centre(encoder, embeddings)
     texts = [document.text for document in documents]
     wanted = unit(teacher.embed(texts, "documents")) if teacher else None
-    vectors = embeddings.astype(np.float32) - centre
+    vectors, codes = embeddings.astype(np.float32) - centre, encoder.binarize(embeddings, centre)
     if teacher and wanted is not None and (encoder.projection or scoring.vector_bits):
         vectors = compile_documents(encoder, embeddings, centre, wanted, teacher, progress=progress)
-    codes = _codes(encoder, embeddings, vectors)
+        if encoder.projection:
+            codes = _moved_codes(vectors, encoder.projection)
     order = order_for(codes, layout)
     codes, vectors, embeddings = codes[order], vectors[order], embeddings[order]
     documents, texts = [documents[index] for index in order], [texts[index] for index in order]
@@ -270,12 +271,10 @@ def _centre(encoder: Encoder, embeddings: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.asarray(np.rint(origin + share * (embeddings.mean(axis=0) - origin)), dtype=np.int8)
 
 
-def _codes(encoder: Encoder, embeddings: NDArray[np.int8], vectors: NDArray[np.float32]) -> Codes:
-    """Codes of documents: of their vectors where the encoder projects, since those may have been moved."""
-    if encoder.projection is None:
-        return encoder.binarize(embeddings)
+def _moved_codes(vectors: NDArray[np.float32], projection: Projection) -> Codes:
+    """Codes of documents that are no longer where the encoder has them, of vectors [N, E]."""
     scaled = vectors * (255 / np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-9))
-    return pack_bits(project(np.rint(scaled).astype(np.int16), encoder.bits, encoder.projection.seed))
+    return pack_bits(project(np.rint(scaled).astype(np.int16), projection.bits, projection.seed))
 
 
 def write(bundle: Bundle, directory: Path) -> int:
