@@ -30,7 +30,7 @@ MPY_DIR = CACHE / "micropython" / "source"
 TEXTS = ["", "?!", "the light blinks twice", "Éire, straße; naïve ﬁnish 日本語 42", "e" * 48, "tonight " * 20, "z" * 4096]
 
 RUN = """
-import array, binascii, gc, json, uctypes
+import array, binascii, gc, json, sys, uctypes
 import bitwren_native as native
 
 def sources(name):
@@ -93,9 +93,12 @@ def main():
     with open("asked.json") as file:
         asked = json.load(file)
     for name, answers in (("encoder.bwe", encoder_answers), ("table.bwt", table_answers)):
-        for kind, source in sources(name):
+        for kind, source in sources(name) if name in asked["files"] else ():
             gc.collect()
-            print("ANSWER " + json.dumps([name, kind, answers(source, asked)]))
+            found = answers(source, asked)
+            print("ANSWER ", end="")
+            json.dump([name, kind, found], sys.stdout)  # in pieces: as one string it may be too long
+            print()
 
 main()
 """
@@ -165,6 +168,7 @@ class Vectors:
         codes[count // 2 :] = codes[random.integers(0, min(5, count), count - count // 2)]
         records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
         self.encoder, self.texts = encoder, texts
+        self.asked = ["encoder.bwe", "table.bwt"]  # files that are
         self.centre = random.integers(-99, 99, encoder.units).astype(np.int8) if encoder.projection else None
         self.table = Table(codes, records, random.random(count) < 0.9, bytes(16), layout=layout, staged=staged)
         rows = random.integers(0, 1 << 32, (added, bits // 32), dtype=np.uint64).astype(np.uint32)
@@ -180,6 +184,7 @@ class Vectors:
 
     def files(self) -> dict[str, bytes]:
         asked = {
+            "files": self.asked,
             "bits": self.encoder.bits,
             "units": self.encoder.units,
             "centre": None if self.centre is None else self.centre.tobytes().hex(),
@@ -233,7 +238,7 @@ def compare(vectors: Vectors, output: str) -> None:
     lines = [json.loads(line.partition("ANSWER ")[2]) for line in output.splitlines() if line.startswith("ANSWER ")]
     found = {(name, kind): answers for name, kind, answers in lines}
     for name, answers in vectors.expected():
-        for kind in ("buffer", "extents", "stream"):
+        for kind in ("buffer", "extents", "stream") if name in vectors.asked else ():
             assert found.get((name, kind)) == answers, output[-2000:] if (name, kind) not in found else (name, kind)
 
 
