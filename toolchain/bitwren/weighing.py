@@ -21,7 +21,7 @@ from .lexical import GAIN_ONE, Words, query_buckets
 from .text import words as split
 from .vectors import Vectors
 
-WEIGHTS = (0.3, 0.5, 0.7, 1.0)
+WEIGHTS = (0.5, 0.7, 1.0)
 DEFAULT = 0.6
 ASKED, KEPT = 500, 0.4
 """Documents that are asked, and the share of a shortened one's words that are kept."""
