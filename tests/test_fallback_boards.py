@@ -15,6 +15,7 @@ from makers import random_encoder
 from test_natmod_unix import MICROPYTHON, MISUSES, PICO_FIRMWARE, RUN, TEXTS, Vectors, check_misuses, compare
 from test_pico_console import Board
 
+from bitwren import residual
 from bitwren.bundle import Bundle
 from bitwren.hamming import WIDTHS
 from bitwren.table import LAYOUTS
@@ -42,7 +43,8 @@ def run(folder: Path, script: str) -> str:
 @needs_unix_port
 @engines
 @pytest.mark.parametrize(
-    ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
+    ("bits", "dims", "row_bits", "hidden"),
+    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ()), (1024, 64, 2, (32,))],
 )
 def test_unix_port(tmp_path: Path, engine: str, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
     encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden)
@@ -56,9 +58,10 @@ def test_unix_port(tmp_path: Path, engine: str, bits: int, dims: int, row_bits: 
 
 @needs_unix_port
 @engines
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("bits", WIDTHS)
-def test_every_layout_with_changes(tmp_path: Path, engine: str, bits: int, layout: str) -> None:
+@pytest.mark.parametrize(
+    ("layout", "bits"), [(layout, bits) for layout in LAYOUTS for bits in (residual.WIDTHS if layout == "residual" else WIDTHS)]
+)
+def test_every_layout_with_changes(tmp_path: Path, engine: str, layout: str, bits: int) -> None:
     for count, staged, added in ((200, 0, 70), (300, 131, 33), (1, 0, 1), (64, 31, 1)):
         vectors = Vectors(bits, count, random_encoder(bits, bits=bits), TEXTS[:1], layout, staged, added)
         for name, data in vectors.files().items():

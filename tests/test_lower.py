@@ -40,7 +40,7 @@ def run(flatbuffer: bytes, vectors: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("activation", ["NONE", "RELU", "RELU6"])
-@pytest.mark.parametrize("widths", [[64, 128], [32, 64, 64], [128, 256, 32, 512]])
+@pytest.mark.parametrize("widths", [[64, 128], [32, 64, 64], [128, 256, 32, 512], [64, 1024]])
 def test_heads_agree_with_litert(widths: list[int], activation: str) -> None:
     layers = random_layers(len(widths), widths, getattr(schema.ActivationFunctionType, activation))
     vectors = np.random.default_rng(1).integers(-127, 128, (200, widths[0])).astype(np.int8)
@@ -87,10 +87,11 @@ def test_narrow_codes_are_prefixes_of_wide_ones() -> None:
         assert np.array_equal(unpack_bits(lower.lower(folder, bits).encode(TEXTS)), wide[:, :bits])
 
 
+@pytest.mark.parametrize("bits", [128, 1024])
 @pytest.mark.parametrize("hidden", [(), (32,), (128, 64)])
 @pytest.mark.parametrize("row_bits", [2, 4, 8])
-def test_write_and_read(row_bits: int, hidden: tuple[int, ...]) -> None:
-    encoder = random_encoder(3, bits=128, dims=96, row_bits=row_bits, hidden=hidden)
+def test_write_and_read(row_bits: int, hidden: tuple[int, ...], bits: int) -> None:
+    encoder = random_encoder(3, bits=bits, dims=96, row_bits=row_bits, hidden=hidden)
     data = lower.write(encoder)
     again = lower.read(data)
     assert len(data) % 4096 == 0
@@ -121,7 +122,7 @@ def test_refuses_by_name() -> None:
 
 def test_refuses_impossible_widths() -> None:
     folder = EncoderFolder.find("base")
-    for bits in (0, 32, 100, 1024):
+    for bits in (0, 32, 100, 1024, 2048):
         with pytest.raises(BitwrenError, match="64, 128, 256, 512"):
             lower.lower(folder, bits)
     with pytest.raises(BitwrenError, match="no encoder 'nothing'"):

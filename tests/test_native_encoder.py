@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bitwren import lower
 from bitwren.encoder import Dense, Encoder
 from bitwren.frontend import Rows, pool
+from bitwren.hamming import WIDTHS
 from bitwren.tokenizer import Vocabulary
 
 LETTERS = [bytes([letter]) for letter in b"abcdefghijklmnopqrstuvwxyz"]
@@ -62,7 +63,7 @@ shapes = st.builds(
     dims=st.integers(1, 16).map(lambda count: 32 * count),
     row_bits=st.sampled_from([2, 4, 8]),
     hidden=st.lists(st.sampled_from([4, 60, 64, 68, 128, 516, 1024]), max_size=2).map(tuple),
-    bits=st.sampled_from([64, 128, 256, 512]),
+    bits=st.sampled_from(WIDTHS),
     scale=st.sampled_from([0, 1, 16, 255]),
 )
 texts = st.one_of(

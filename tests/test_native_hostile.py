@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from native import CHECKSUM, FORMAT, KINDS, MAGIC, READ, VERSION, CoreError, NativeCore, Source
 
-from bitwren import lower, table
+from bitwren import lower, residual, table
 from bitwren.encoder import Dense, Encoder
 from bitwren.frontend import Rows
 from bitwren.hamming import Codes
@@ -81,8 +81,14 @@ def a_staged_table() -> bytes:
     return table.write(replace(table.read(a_residual_table()), staged=77))
 
 
+def a_wide_table() -> bytes:
+    """Codes of 1024 bits, in blocks and staged."""
+    return table.write(replace(table.read(a_table(1024, 70)), staged=33))
+
+
 FILES: dict[bytes, Callable[[], bytes]] = {b"BWE1": an_encoder, b"BWT1": a_table}
-EVERY_FILE = [*FILES.items(), (b"BWT1", a_residual_table), (b"BWT1", a_table_of_rows), (b"BWT1", a_staged_table)]
+OTHERS = (a_residual_table, a_table_of_rows, a_staged_table, a_wide_table)
+EVERY_FILE = [*FILES.items(), *((b"BWT1", make) for make in OTHERS)]
 
 
 def mend(data: bytearray) -> None:
@@ -286,7 +292,7 @@ def noise(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
 def contradicting_blocks(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
     """Statistics, weights and planes of blocks that are not of one another: wherever they lie, and 0, 1 or all ones."""
     for number in range(rounds):
-        bits = int(random.choice([64, 128, 256, 512]))
+        bits = int(random.choice(residual.WIDTHS))
         data = bytearray(a_residual_table(bits))
         sections = [struct.unpack_from("<4sII", data, 32 + 16 * index) for index in range(data[6])]
         for tag, begin, length in sections:

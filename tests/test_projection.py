@@ -58,7 +58,7 @@ def test_the_signs_are_xorshift32(seed: int) -> None:
 def test_a_shorter_code_is_the_beginning_of_a_longer_one(quarter: int, seed: int) -> None:
     vectors = np.random.default_rng(quarter).integers(-255, 256, (3, 4 * quarter)).astype(np.int16)
     longest = project(vectors, 1024, seed)
-    for bits in (64, 128, 256, 512):
+    for bits in (64, 128, 256, 512, 1024):
         assert np.array_equal(project(vectors, bits, seed), longest[:, :bits])
 
 

@@ -18,6 +18,7 @@ from bitwren import bundle, lower, table
 from bitwren.boards import all_boards
 from bitwren.corpus import read_corpus, read_questions
 from bitwren.encoder import Encoder, EncoderFolder
+from bitwren.hamming import WIDTHS
 from bitwren.table import LAYOUTS, Record, Table
 from bitwren_host.board_files import firmware_files
 from bitwren_host.emulator import EmulatorError
@@ -91,7 +92,7 @@ def firmware_of(name: str) -> Path:
 
 def hostile_tables() -> Iterator[tuple[str, Table, list[str], list[int]]]:
     """A table's name, itself, the codes asked of it, in hexadecimal, and the values of k."""
-    for bits in (64, 128, 256, 512):
+    for bits in WIDTHS:
         random = np.random.default_rng(bits)
         words = bits // 32
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import ROOT
+from fallback import FallbackCore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import ARGUMENT, FORMAT, KINDS, CoreError, NativeCore, Source
@@ -16,8 +17,8 @@ from test_ordering import clustered
 from bitwren import bundle, hamming, ordering, residual, residual_scan, table
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
-from bitwren.errors import FormatError
-from bitwren.hamming import WIDTHS, Codes
+from bitwren.errors import BitwrenError, FormatError
+from bitwren.hamming import Codes
 from bitwren.table import Record, Table
 
 SHAPES = (*COPIES, "clustered")
@@ -49,7 +50,7 @@ def a_query(random: np.random.Generator, codes: Codes, asked: str) -> Codes:
 
 cases = {
     "seed": st.integers(0, 2**32),
-    "bits": st.sampled_from(WIDTHS),
+    "bits": st.sampled_from(residual.WIDTHS),
     "count": st.one_of(st.sampled_from(EDGES), st.integers(1, 400)),
     "shape": st.sampled_from(SHAPES),
     "lanes": st.sampled_from(residual.LANE_CHOICES),
@@ -137,7 +138,7 @@ def test_less_effort_finds_what_the_reference_finds(
     assert len(found.hits) == min(k, int(live.sum()))
 
 
-@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("bits", residual.WIDTHS)
 @pytest.mark.parametrize("lanes", residual.LANE_CHOICES)
 @pytest.mark.parametrize("count", [33, 70])
 def test_the_nearest_and_the_farthest_distance(native_core: NativeCore, bits: int, lanes: int, count: int) -> None:
@@ -190,6 +191,23 @@ def test_fields_that_contradict_the_sections(native_core: NativeCore, offset: in
         native_core.open_table(Source.contiguous(bytes(data)))
     assert error.value.code == FORMAT
     mend(data)
+    with pytest.raises(FormatError):
+        table.read(bytes(data))
+
+
+def test_codes_that_are_too_wide(native_core: NativeCore) -> None:
+    """1024 bits do not fit a block's statistics: nothing writes such a table and nothing reads one."""
+    codes = make(np.random.default_rng(8), 64, 512, "none", 64)
+    live = np.ones(64, bool)
+    with pytest.raises(BitwrenError, match="residual layout takes codes of up to 512 bits, not 1024"):
+        make_table(np.concatenate([codes, codes], axis=1), live, 64)
+    data = bytearray(make_table(codes, live, 64))
+    data[292:294] = (1024).to_bytes(2, "little")
+    mend(data)
+    for core in (native_core, FallbackCore()):
+        with pytest.raises(CoreError) as error:
+            core.open_table(Source.contiguous(bytes(data)))
+        assert error.value.code == FORMAT
     with pytest.raises(FormatError):
         table.read(bytes(data))
 

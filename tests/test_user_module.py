@@ -23,7 +23,8 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("bits", "dims", "row_bits", "hidden"), [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ())]
+    ("bits", "dims", "row_bits", "hidden"),
+    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ()), (1024, 64, 2, (32,))],
 )
 def test_reference_answers(tmp_path: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
     vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden), TEXTS)
@@ -32,9 +33,9 @@ def test_reference_answers(tmp_path: Path, bits: int, dims: int, row_bits: int, 
     compare(vectors, run(tmp_path, "run.py"))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_with_changes(tmp_path: Path, layout: str) -> None:
-    vectors = Vectors(256, 300, random_encoder(256), TEXTS[:1], layout, staged=131, added=33)
+@pytest.mark.parametrize(("layout", "bits"), [*((layout, 256) for layout in LAYOUTS), ("flat", 1024), ("rows", 1024)])
+def test_every_layout_with_changes(tmp_path: Path, layout: str, bits: int) -> None:
+    vectors = Vectors(bits, 300, random_encoder(256, bits=bits), TEXTS[:1], layout, staged=131, added=33)
     for name, data in vectors.files().items():
         (tmp_path / name).write_bytes(data)
     compare(vectors, run(tmp_path, "run.py"))

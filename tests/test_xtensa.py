@@ -21,8 +21,9 @@ from test_native_search import expected, make_codes, make_table
 from test_rows import Case
 from xtensa import QEMU, Argument, File, Machine, Module, Raised, Room
 
-from bitwren import lower
+from bitwren import lower, residual
 from bitwren.encoder import Encoder, EncoderFolder
+from bitwren.hamming import WIDTHS
 from bitwren.table import LAYOUTS
 
 MPY_DIR = CACHE / "micropython" / "source"
@@ -137,7 +138,7 @@ def test_the_file_holds_the_code_of_the_object(module: Module, build: Path) -> N
 
 @pytest.mark.parametrize(
     ("bits", "dims", "row_bits", "hidden"),
-    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, (1024,))],
+    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, (1024,)), (1024, 64, 2, (32,))],
 )
 def test_encoders(machine: Machine, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
     encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden)
@@ -148,7 +149,7 @@ def test_the_base_encoder(machine: Machine) -> None:
     ask_encoder(machine, lower.lower(EncoderFolder.find("base"), 256), [*QUESTIONS, *TEXTS])
 
 
-@pytest.mark.parametrize("bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("bits", WIDTHS)
 def test_searches(module: Module, machine: Machine, bits: int) -> None:
     """Few documents and many, copies and ties, deleted ones, the nearest and the farthest distance, every k."""
     work = [WORK]
@@ -159,11 +160,9 @@ def test_searches(module: Module, machine: Machine, bits: int) -> None:
             codes = make_codes(random, count, bits, copies)
             live = random.random(count) < random.choice([1.0, 0.9, 0.3])
             queries = [make_codes(random, 1, bits, "none")[0], codes[random.integers(count)], ~codes[0]]
-            files = [
-                make_table(codes, live),
-                test_residual.make_table(codes, live, 64),
-                test_residual.make_table(codes, live, 32),
-            ]
+            files = [make_table(codes, live)]
+            if bits in residual.WIDTHS:
+                files += [test_residual.make_table(codes, live, lanes) for lanes in residual.LANE_CHOICES]
             for source in (source for file in files for source in sources(machine, file)):
                 for query in queries:
                     for k in (1, 10, 33, count):

@@ -87,7 +87,7 @@ class Wren:
         native = self._native
         self.path = path.rstrip("/") or path
         encoder, table = files(self.path)
-        self._encoder = File(native, encoder, b"BWE1", storage)
+        self._encoder = File(native, encoder, b"BWE1", storage) if encoder else None  # None: codes from elsewhere
         self._table = File(native, table, b"BWT1", storage)
         fields = self._read(self._table, _FIELDS, 52)
         slots, self.bits, layout, self._flags, self.threshold = unpack_from("<IHBBI", fields)
@@ -97,8 +97,8 @@ class Wren:
         self._changes = None  # what append() and delete() have changed since
         self._layout = layout
         self.effort = fields[32] if 0 < fields[32] < 100 else 100  # percent of a residual table to read
-        if fields[16:32] != self._read(self._encoder, _IDENTITY, 16):
-            raise Error(messages.OTHER_ENCODER)
+        if fields[16:32] != (self._read(self._encoder, _IDENTITY, 16) if encoder else bytes(16)):
+            raise Error(messages.OTHER_ENCODER if encoder else messages.missing(self.path + "/encoder.bwe"))
         self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
         self._stages, self._beside = self._open_stages(fields)
@@ -119,13 +119,35 @@ class Wren:
             the table has when not given.
         """
         text = self._refuse_text(text)
+        k, effort = self._bounds(k, effort)
+        number = self.choose(stages)
+        self._encode(text)
+        return self._nearest(k, effort, text, number)
+
+    def search_code(self, code, k=None, effort=None):
+        """The k nearest documents to a code of bits / 8 bytes, bit i in byte i // 8 at bit i % 8, by distance alone; k and effort
+        as in search().
+
+        What searches a table whose codes are from elsewhere: it has no encoder for text.
+        """
+        if not isinstance(code, (bytes, bytearray, memoryview)) or len(bytes(code)) != len(self._code):
+            raise Error(messages.not_a_code(len(self._code)))
+        k, effort = self._bounds(k, effort)
+        self._code[:] = bytes(code)
+        return self._nearest(k, effort)
+
+    def _bounds(self, k, effort):
+        """What is meant by k and effort, if they can be used."""
         k = min(DEFAULT_K, self.count) if k is None else k
         self._refuse(k)
         effort = self.effort if effort is None else effort
         if type(effort) is not int or not 1 <= effort <= 100:
             raise Error(messages.EFFORT)
-        ranking, number = self._stages, self.choose(stages)
-        self._encode(text)
+        return k, effort
+
+    def _nearest(self, k, effort, text=None, number=0):
+        """Search for _code, and rank by the stages of a number, which take the text and its embedding."""
+        ranking = self._stages
         wanted = min(ranking.candidates(k), self.count) if number else k
         pairs = array("I", bytes(8 * wanted))
         live, rows = self._changes.of_search(len(self._code)) if self._changes else (None, None)
@@ -212,16 +234,17 @@ class Wren:
 
     def info(self):
         """What is open, and how: for people and for {"cmd": "info"}."""
+        opened = ("encoder", self._encoder), ("table", self._table)
         return OrderedDict(
             (
                 ("name", self.path.split("/")[-1]),
                 ("documents", self.count),
                 ("bits", self.bits),
                 ("layout", _LAYOUTS[self._layout]),
-                ("encoder", self._notes(self._encoder).get("name")),
+                ("encoder", self._encoder and self._notes(self._encoder).get("name")),
                 ("threshold", None if self.threshold == _NOT_CALIBRATED else self.threshold),
                 ("stages", self._stages.name if self._stages else "hamming"),
-                ("storage", OrderedDict((("encoder", self._encoder.kind), ("table", self._table.kind)))),
+                ("storage", OrderedDict([(name, file.kind) for name, file in opened if file])),
                 ("native", self._engine),
                 ("compiles", self._compiles),
                 ("ram", self._ram),
@@ -244,7 +267,7 @@ class Wren:
         """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
         native = self._native
         size = max(native.ENCODE_WORK, native.SEARCH_WORK, self._stages.work if self._stages else 0)
-        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512
+        code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512 if self.bits <= 512 else 0
         gc.collect()
         self._compiles = False
         if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
@@ -258,6 +281,8 @@ class Wren:
 
     def _encode(self, text):
         """Bring the code of a text into _code."""
+        if self._encoder is None:
+            raise Error(messages.NO_ENCODER)
         try:
             tokens = self._native.encode(self._encoder.source, text, self._code, self._work, *self._beside)
         except ValueError as error:

@@ -171,9 +171,11 @@ class Console:
     def _banner(self):
         info = self._wren.info()
         storage = info["storage"]
+        encoder = "encoder {}".format(info["encoder"]) if "encoder" in storage else "codes from elsewhere"
+        read = ", ".join("{} {}".format(name, storage[name]) for name in ("encoder", "table") if name in storage)
         self._sink.write(
-            "bitwren: {}, {} documents, {} bits, encoder {}; read from: encoder {}, table {}\n".format(
-                info["name"], info["documents"], info["bits"], info["encoder"], storage["encoder"], storage["table"]
+            "bitwren: {}, {} documents, {} bits, {}; read from: {}\n".format(
+                info["name"], info["documents"], info["bits"], encoder, read
             )
         )
         if self._wren.notice:

@@ -10,6 +10,10 @@ K_NOT_A_NUMBER = "k must be a whole number"
 EFFORT = "effort must be a whole number from 1 to 100, percent of the table to read"
 STAGES = "stages must be one of hamming, vectors, words, all"
 OTHER_ENCODER = "the table was made with another encoder: build the bundle again, or put back the encoder it was made with"
+NO_ENCODER = (
+    "this table's codes are from elsewhere, and it has no encoder for text: search it by code (search_code, or bitwren "
+    "search --vector); to add to it, import it again (bitwren import)"
+)
 NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to this board (bitwren deploy)"
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
@@ -49,6 +53,11 @@ def k_too_large(k, documents):
 def no_stages(name):
     """Stages that the table does not have."""
     return "the table was built without what {} needs: leave stages out, or build it again".format(name)
+
+
+def not_a_code(size):
+    """Something else than a code, which has so many bytes."""
+    return "a code of this table is {} bytes, as bytes or bytearray: give that".format(size)
 
 
 def used_id(id):

@@ -30,13 +30,26 @@ class Window:
 
 
 def files(path):
-    """Where a bundle's encoder and table are: in a directory, or in the partition after "partition:"."""
+    """Where a bundle's encoder and table are: in a directory, or in the partition after "partition:".
+
+    In a directory the encoder is None where only the table is there: its codes may be from elsewhere.
+    """
     window = Window()
     if path.startswith(PARTITION):
         from . import partition  # not before it is needed: it takes RAM
 
         return partition.files(path, window)
-    return InDirectory(path + "/encoder.bwe", window), InDirectory(path + "/table.bwt", window)
+    encoder, table = path + "/encoder.bwe", path + "/table.bwt"
+    alone = _is_there(table) and not _is_there(encoder)
+    return None if alone else InDirectory(encoder, window), InDirectory(table, window)
+
+
+def _is_there(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
 
 
 class InDirectory:

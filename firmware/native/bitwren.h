@@ -25,7 +25,8 @@ enum {
     BW_MAX_TEXT = 4096,  /* bytes of a query; a longer one is refused */
     BW_MAX_DIMS = 512,
     BW_MAX_UNITS = 1024, /* inputs or outputs of a dense layer */
-    BW_MAX_BITS = 512,
+    BW_MAX_BITS = 1024,
+    BW_MAX_CODE_BITS = 512, /* of a query that becomes code */
     BW_MAX_WORD = 48,
     BW_MAX_PIECE = 16,
     BW_MIN_WINDOW = 512  /* bytes of window a streamed source needs: no single fetch asks for more */
@@ -58,7 +59,7 @@ int bw_check(bw_source *source, const char *magic, int all);
 
 typedef struct bw_encoder {
     uint32_t dims, row_bits, pieces, gain, bits, layers;
-    uint8_t identity[16];
+    uint32_t identity[4];
     bw_section vocabulary, rows, scales, head;
     uint32_t seed;  /* of the projection that makes bits of the embedding; 0: the last layer's signs are the code */
     uint32_t units; /* components of an embedding: the last layer's outputs with a projection, else its inputs */
@@ -84,7 +85,7 @@ int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
 
 typedef struct bw_table {
     uint32_t count, bits, layout, flags, threshold;
-    uint8_t identity[16];
+    uint32_t identity[4];
     bw_section codes, live, offsets, documents;
     uint32_t lanes, weight_planes; /* layout 1 (residual): documents of a block, planes that each has for its weights */
     bw_section pivots;
@@ -104,13 +105,12 @@ typedef struct bw_changes {
 
 typedef struct bw_hit { uint32_t distance, slot; } bw_hit;
 
-/* Bytes of work memory bw_search needs, 4-byte aligned: a word for each bit of the query, one for each distance (of a
- * residual table, what remembers which blocks are near, which is less). Not on the
- * stack, of which MicroPython on a Pico has 8 KB. */
-#define BW_SEARCH_WORK (4 * (2 * BW_MAX_BITS + 1))
+/* Bytes of work memory bw_search needs, 4-byte aligned: a word for each bit of the query (of a residual table, what remembers
+ * which blocks are near, which is less). Not on the stack, of which MicroPython on a Pico has 8 KB. */
+#define BW_SEARCH_WORK (4 * BW_MAX_BITS)
 
 /* Bytes of executable memory, 2-byte aligned, that the query becomes code in. Only Arm chips have a use for it, only
- * for flat tables. */
+ * for flat tables of at most BW_MAX_CODE_BITS. */
 #define BW_SEARCH_CODE(bits) ((bits) / 2 * 25)
 
 /* The min(k, live) nearest live slots of a table with changes, ascending by (distance, slot). Returns how many, or an error.

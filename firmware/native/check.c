@@ -1,7 +1,7 @@
 /* Is this file whole, and are its fields in their ranges? Checksums, sections, and the fields of page 0. */
 #include "internal.h"
 
-enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 };
+enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 }; /* words, all of them */
 
 /* CRC-32 steps four bits at a time: 16 words of table, since a native module's tables are copied to the heap. */
 static const uint32_t crc_nibble[16] = {
@@ -34,20 +34,25 @@ int bw_crc32(bw_source *source, uint32_t offset, uint32_t length, uint32_t *crc)
     return BW_OK;
 }
 
+/* Words of a file, which are aligned wherever its sections and the fields of page 0 have them. */
+static const bw_word *fetch(bw_source *source, uint32_t offset, uint32_t length, uint32_t ahead, uint32_t *scratch) {
+    return (const void *)bw_fetch(source, offset, length, ahead, (uint8_t *)scratch);
+}
+
 /* Check that a file is of the wanted kind and version. Returns its number of sections or an error. */
 static int open_page(bw_source *source, const char *magic) {
     uint32_t scratch[2];
-    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, BW_FIELDS + FIELDS, (uint8_t *)scratch);
+    const bw_word *head = fetch(source, 0, sizeof scratch, BW_FIELDS + FIELDS, scratch);
     if (!head || source->size < BW_PAGE) {
         return BW_ERR_READ;
     }
-    if (bw_load32(head) != bw_load32((const uint8_t *)magic)) {
+    if (head[0] != bw_load32((const uint8_t *)magic)) {
         return BW_ERR_MAGIC;
     }
-    if (bw_load16(head + 4) != VERSION) {
+    if ((head[1] & 0xFFFF) != VERSION) {
         return BW_ERR_VERSION;
     }
-    uint32_t count = bw_load16(head + 6);
+    uint32_t count = head[1] >> 16;
     return count <= MAX_SECTIONS ? (int)count : BW_ERR_FORMAT;
 }
 
@@ -55,44 +60,47 @@ static int open_page(bw_source *source, const char *magic) {
 static int read_section(bw_source *source, int index, uint32_t *tag, bw_section *section) {
     uint32_t scratch[ENTRY / 4];
     uint32_t at = ENTRIES_AT + ENTRY * (uint32_t)index;
-    const uint8_t *entry = bw_fetch(source, at, ENTRY, BW_FIELDS - at, (uint8_t *)scratch);
+    const bw_word *entry = fetch(source, at, ENTRY, BW_FIELDS - at, scratch);
     if (!entry) {
         return BW_ERR_READ;
     }
-    *tag = bw_load32(entry);
-    section->offset = bw_load32(entry + 4);
-    section->length = bw_load32(entry + 8);
-    section->crc = bw_load32(entry + 12);
+    *tag = entry[0];
+    section->offset = entry[1];
+    section->length = entry[2];
+    section->crc = entry[3];
     int inside = section->offset % BW_PAGE == 0 && section->offset >= BW_PAGE && section->offset <= source->size &&
                  section->length <= source->size - section->offset;
     return inside ? BW_OK : BW_ERR_FORMAT;
 }
 
-static int find_section(bw_source *source, int count, const char *wanted, bw_section *section) {
-    for (int index = 0; index < count; index++) {
-        uint32_t tag;
-        int status = read_section(source, index, &tag, section);
-        if (status < 0 || tag == bw_load32((const uint8_t *)wanted)) {
-            return status;
+/* The sections of some tags, which follow one another in a string, into as many that follow one another in a structure. */
+static int find_sections(bw_source *source, int count, const char *wanted, bw_section *section) {
+    for (; *wanted; wanted += 4, section++) {
+        uint32_t tag = 0;
+        for (int index = 0; tag != bw_load32((const uint8_t *)wanted); index++) {
+            int status = index < count ? read_section(source, index, &tag, section) : BW_ERR_FORMAT;
+            if (status < 0) {
+                return status;
+            }
         }
     }
-    return BW_ERR_FORMAT;
+    return BW_OK;
 }
 
-int bw_find_section(bw_source *source, const char *wanted, bw_section *section) {
+int bw_find_sections(bw_source *source, const char *wanted, bw_section *section) {
     int count = open_page(source, "BWT1");
-    return count < 0 ? count : find_section(source, count, wanted, section);
+    return count < 0 ? count : find_sections(source, count, wanted, section);
 }
 
 /* Page 0 against its own CRC and the size of the source. */
 static int check_page(bw_source *source) {
     static const uint8_t zeros[4] = {0, 0, 0, 0};
     uint32_t scratch[4], crc = 0;
-    const uint8_t *head = bw_fetch(source, 0, sizeof scratch, sizeof scratch, (uint8_t *)scratch);
+    const bw_word *head = fetch(source, 0, sizeof scratch, sizeof scratch, scratch);
     if (!head) {
         return BW_ERR_READ;
     }
-    uint32_t size = bw_load32(head + 8), wanted = bw_load32(head + CRC_AT);
+    uint32_t size = head[2], wanted = head[3];
     int status = bw_crc32(source, 0, CRC_AT, &crc);
     crc = crc_bytes(crc, zeros, sizeof zeros);
     status = status < 0 ? status : bw_crc32(source, CRC_AT + 4, BW_PAGE - CRC_AT - 4, &crc);
@@ -124,26 +132,26 @@ int bw_check(bw_source *source, const char *magic, int all) {
 }
 
 uint32_t bw_log2(uint32_t bits) {
-    for (uint32_t log2 = 6; log2 < 10; log2++) {
-        if (bits == 1u << log2) {
-            return log2;
+    uint32_t log2 = 6;
+    while (bits != 1u << log2) {
+        if (bits < 1u << log2 || ++log2 > 10) {
+            return 0;
         }
     }
-    return 0;
+    return log2;
 }
 
 /* The first fields of a file's own, still in a streamed source's window. Returns the number of sections or an error. */
-static int read_fields(bw_source *source, const char *magic, uint8_t *fields) {
-    uint32_t scratch[FIELDS / 4];
+static int read_fields(bw_source *source, const char *magic, uint32_t *fields) {
     int count = open_page(source, magic);
     if (count < 0) {
         return count;
     }
-    const uint8_t *at = bw_fetch(source, BW_FIELDS, sizeof scratch, sizeof scratch, (uint8_t *)scratch);
+    const bw_word *at = fetch(source, BW_FIELDS, FIELDS, FIELDS, fields);
     if (!at) {
         return BW_ERR_READ;
     }
-    for (uint32_t i = 0; i < sizeof scratch; i++) {
+    for (uint32_t i = 0; i < FIELDS / 4; i++) {
         fields[i] = at[i];
     }
     return count;
@@ -166,42 +174,38 @@ static int open_projection(bw_source *source, bw_encoder *encoder) {
 }
 
 int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
-    uint8_t fields[FIELDS];
+    uint32_t fields[FIELDS / 4];
     int count = read_fields(source, "BWE1", fields);
     if (count < 0) {
         return count;
     }
-    encoder->dims = bw_load16(fields);
-    encoder->row_bits = bw_load16(fields + 2);
-    encoder->pieces = bw_load32(fields + 4);
-    encoder->gain = bw_load32(fields + 8);
-    encoder->bits = bw_load16(fields + 12);
-    encoder->layers = bw_load16(fields + 14);
-    for (int i = 0; i < 16; i++) {
-        encoder->identity[i] = fields[16 + i];
+    encoder->dims = fields[0] & 0xFFFF;
+    encoder->row_bits = fields[0] >> 16;
+    encoder->pieces = fields[1];
+    encoder->gain = fields[2];
+    encoder->bits = fields[3] & 0xFFFF;
+    encoder->layers = fields[3] >> 16;
+    for (int i = 0; i < 4; i++) {
+        encoder->identity[i] = fields[4 + i];
     }
     int known = encoder->dims >= 32 && encoder->dims <= BW_MAX_DIMS && encoder->dims % 32 == 0 &&
                 (encoder->row_bits == 2 || encoder->row_bits == 4 || encoder->row_bits == 8) &&
                 encoder->pieces <= 0xFFFF && encoder->gain >= BW_MIN_GAIN && encoder->gain <= BW_MAX_GAIN &&
                 bw_log2(encoder->bits) > 0 && encoder->layers >= 1 && encoder->layers <= 8;
-    int status = known ? find_section(source, count, "VOCB", &encoder->vocabulary) : BW_ERR_FORMAT;
-    status = status < 0 ? status : find_section(source, count, "ROWS", &encoder->rows);
-    status = status < 0 ? status : find_section(source, count, "SCAL", &encoder->scales);
-    status = status < 0 ? status : find_section(source, count, "HEAD", &encoder->head);
-    if (status < 0) {
-        return status;
+    int status = known ? find_sections(source, count, "VOCBROWSSCALHEAD", &encoder->vocabulary) : BW_ERR_FORMAT;
+    if (status == BW_OK && (encoder->rows.length != encoder->pieces * (encoder->dims / 8 * encoder->row_bits) ||
+                            encoder->scales.length != encoder->pieces || encoder->head.length < BW_LAYER * encoder->layers)) {
+        status = BW_ERR_FORMAT;
     }
-    int agree = encoder->rows.length == encoder->pieces * (encoder->dims / 8 * encoder->row_bits) &&
-                encoder->scales.length == encoder->pieces && encoder->head.length >= BW_LAYER * encoder->layers;
-    return agree ? open_projection(source, encoder) : BW_ERR_FORMAT;
+    return status < 0 ? status : open_projection(source, encoder);
 }
 
 /* The sections of layout 1. At most 2^17 blocks of 2152 bytes: no product overflows. */
 static int open_residual(bw_source *source, int count, bw_table *table) {
-    if ((table->lanes != 32 && table->lanes != 64) || table->weight_planes > bw_log2(table->bits) + 1) {
+    if (table->bits > BW_MAX_RESIDUAL || (table->lanes != 32 && table->lanes != 64) || table->weight_planes > bw_log2(table->bits) + 1) {
         return BW_ERR_FORMAT;
     }
-    int status = find_section(source, count, "PIVT", &table->pivots);
+    int status = find_sections(source, count, "PIVT", &table->pivots);
     uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
     if (status == BW_OK && (table->pivots.length != blocks * (table->bits / 8 + 4) ||
                             table->codes.length != blocks * bw_residual_stride(table))) {
@@ -211,29 +215,26 @@ static int open_residual(bw_source *source, int count, bw_table *table) {
 }
 
 int bw_open_table(bw_source *source, bw_table *table) {
-    uint8_t fields[FIELDS];
+    uint32_t fields[FIELDS / 4];
     int count = read_fields(source, "BWT1", fields);
     if (count < 0) {
         return count;
     }
-    table->count = bw_load32(fields);
-    table->bits = bw_load16(fields + 4);
-    table->layout = fields[6];
-    table->flags = fields[7];
-    table->threshold = bw_load32(fields + 8);
-    for (int i = 0; i < 16; i++) {
-        table->identity[i] = fields[16 + i];
+    table->count = fields[0];
+    table->bits = fields[1] & 0xFFFF;
+    table->layout = fields[1] >> 16 & 0xFF;
+    table->flags = fields[1] >> 24;
+    table->threshold = fields[2];
+    table->lanes = fields[3] & 0xFF;
+    table->weight_planes = fields[3] >> 8 & 0xFF;
+    table->staged = fields[3] >> 16;
+    for (int i = 0; i < 4; i++) {
+        table->identity[i] = fields[4 + i];
     }
-    table->lanes = fields[12];
-    table->weight_planes = fields[13];
-    table->staged = bw_load16(fields + 14);
     uint32_t slots = table->count + table->staged;
-    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= BW_MAX_SLOTS && bw_log2(table->bits) > 0 &&
+    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= bw_most_slots(table->bits) && bw_log2(table->bits) > 0 &&
                 table->layout <= BW_ROWS;
-    int status = known ? find_section(source, count, "CODE", &table->codes) : BW_ERR_FORMAT;
-    status = status < 0 ? status : find_section(source, count, "LIVE", &table->live);
-    status = status < 0 ? status : find_section(source, count, "OFFS", &table->offsets);
-    status = status < 0 ? status : find_section(source, count, "DOCS", &table->documents);
+    int status = known ? find_sections(source, count, "CODELIVEOFFSDOCS", &table->codes) : BW_ERR_FORMAT;
     if (status < 0) {
         return status;
     }
@@ -243,7 +244,7 @@ int bw_open_table(bw_source *source, bw_table *table) {
     }
     table->rows.offset = 0;
     if (table->staged > 0) {
-        status = find_section(source, count, "STAG", &table->rows);
+        status = find_sections(source, count, "STAG", &table->rows);
         if (status < 0 || table->rows.length != table->staged * row) {
             return status < 0 ? status : BW_ERR_FORMAT;
         }
@@ -260,11 +261,11 @@ int bw_record(bw_source *source, const bw_table *table, uint32_t slot, uint32_t 
     if (slot >= table->count + table->staged) {
         return BW_ERR_ARGUMENT;
     }
-    const uint8_t *ends = bw_fetch(source, table->offsets.offset + 4 * slot, 8, 8, (uint8_t *)scratch);
+    const bw_word *ends = fetch(source, table->offsets.offset + 4 * slot, sizeof scratch, sizeof scratch, scratch);
     if (!ends) {
         return BW_ERR_READ;
     }
-    uint32_t begin = bw_load32(ends), end = bw_load32(ends + 4);
+    uint32_t begin = ends[0], end = ends[1];
     if (begin > end || end - begin < RECORD_HEAD || end > table->documents.length) {
         return BW_ERR_FORMAT;
     }

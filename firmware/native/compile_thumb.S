@@ -18,7 +18,7 @@
 @ The stack frame. A place is the number of a register, or of a word of the stack that the made code sees, and in bit 31 whether a
 @ complement is there: as part of an instruction, that bit falls off the halfword.
         .equ    WORK, 0         @ r4-r7, by what they are for
-        .equ    COUNTERS, 16    @ ones, twos, fours, eights, sixteens, four words of the stack
+        .equ    COUNTERS, 16    @ ones, twos, fours, eights, sixteens, of the stack's words 1-4 those in use
         .equ    OUT, 52         @ the lanes that are
         .equ    HELD, 56        @ an eight, a sixteen
         .equ    CODE, 64        @ of the query: its next word
@@ -292,9 +292,9 @@ ripple:
         bl      unite
         subs    r7, #2
         ldmia   r1!, {r3}
-        lsls    r3, r3, #30
-        lsrs    r3, r3, #30
-        cmp     r3, #3          @ the last word
+        lsls    r3, r3, #29
+        lsrs    r3, r3, #29
+        cmp     r3, #4          @ the last word
         bne     ripple
 
 @ Join the lanes that overflow to those that are out: r8 holds the complement of these.

@@ -2,11 +2,7 @@
  * becomes of it. Slots are scanned in ascending order, so that of equal distances the lowest slot comes first. */
 #include "internal.h"
 
-enum { WORD_BYTES = 4 * BW_LANES, SORT_MOST = 64 };
-
-/* What a distance that comes up is for. Few hits are kept sorted. For many that would be quadratic, so a first pass counts
- * how often each distance occurs among the nearest, and a second one puts each hit where it belongs. */
-enum purpose { SORT, COUNT, PLACE };
+enum { WORD_BYTES = 4 * BW_LANES };
 
 typedef struct search {
     bw_source *source;
@@ -14,70 +10,14 @@ typedef struct search {
     const bw_changes *changes;
     uint32_t slots;        /* all there are: the file's and what was added */
     uint32_t planes;       /* bits = 2^planes */
-    enum purpose purpose;
-    bw_hit *hits;
-    uint32_t wanted, found;
-    uint32_t below;        /* a distance is of interest when it is below this; bits + 1: all are */
-    uint32_t *occurrences; /* of each distance (COUNT), or where its next hit goes (PLACE) */
+    bw_nearest nearest;
+    uint32_t below;        /* a distance is of interest when it is below this; above bits: all are */
     bw_scan scan;
     uint32_t masks_bytes;
     const uint32_t *masks;
     const uint32_t *code;
     int popcount; /* what bw_has_popcount says */
 } search;
-
-static void sort_in(search *search, uint32_t distance, uint32_t slot) {
-    bw_hit *first = search->hits, *last = first + search->wanted - 1, *at = last;
-    if (search->found < search->wanted) {
-        at = first + search->found++;
-    }
-    for (; at > first && at[-1].distance > distance; at--) { /* not those equal: slots ascend, and the lowest goes first */
-        at->distance = at[-1].distance;
-        at->slot = at[-1].slot;
-    }
-    at->distance = distance;
-    at->slot = slot;
-    if (search->found == search->wanted) {
-        search->below = last->distance;
-    }
-}
-
-/* `found` counts what is below `below` or, once enough is known, at it. The farthest distance goes when the others suffice. */
-static void count_in(search *search, uint32_t distance) {
-    uint32_t *occurrences = search->occurrences;
-    occurrences[distance]++;
-    search->found++;
-    if (search->found >= search->wanted) {
-        uint32_t farthest = bw_min(search->below, 1u << search->planes);
-        while (search->found - occurrences[farthest] >= search->wanted) {
-            search->found -= occurrences[farthest];
-            farthest--;
-        }
-        search->below = farthest;
-    }
-}
-
-static void place(search *search, uint32_t distance, uint32_t slot) {
-    uint32_t at = search->occurrences[distance]++;
-    if (at < search->wanted) { /* else: of those that are farthest, the lowest slots have been */
-        search->hits[at].distance = distance;
-        search->hits[at].slot = slot;
-        search->found++;
-    }
-}
-
-static void take(search *search, uint32_t distance, uint32_t slot) {
-    if (distance >= search->below) {
-        return; /* another lane of the block has lowered it */
-    }
-    if (search->purpose == SORT) {
-        sort_in(search, distance, slot);
-    } else if (search->purpose == COUNT) {
-        count_in(search, distance);
-    } else {
-        place(search, distance, slot);
-    }
-}
 
 /* Let the counters start at 2^planes - T, T = below, so that an overflow means "not below T". Where everything is of
  * interest they start at 0, and what overflows is at the distance 2^planes. */
@@ -96,21 +36,17 @@ static uint32_t set_start(search *search) {
 /* Take the distances of the lanes in `lanes` of the block that the scan has stopped at: counter - start, plus 2^planes where
  * the counter overflowed. `flips` are the counters' bits that are complements. */
 static void take_lanes(search *search, uint32_t lanes, uint32_t flips, uint32_t start, uint32_t slot) {
-    const uint32_t *low = search->scan.count.low, *high = search->scan.count.high;
     for (uint32_t lane = 0; lanes > 0; lane++, lanes >>= 1) {
         while ((lanes & 0xFF) == 0) { /* mostly there is one */
             lanes >>= 8;
             lane += 8;
         }
         if (lanes & 1) {
-            uint32_t value = search->scan.over >> lane & 1;
-            for (const uint32_t *plane = high + BW_HIGH, *end = high + search->scan.idle; plane > end;) {
-                value = value << 1 | (*--plane >> lane & 1);
+            uint32_t distance = (bw_count_of(&search->scan, lane) ^ flips) - start;
+            if (distance < search->below) { /* else another lane has lowered it */
+                bw_take(&search->nearest, distance, slot + lane);
+                search->below = bw_farthest(&search->nearest);
             }
-            for (const uint32_t *plane = low + BW_LOW; plane > low;) {
-                value = value << 1 | (*--plane >> lane & 1);
-            }
-            take(search, (value ^ flips) - start, slot + lane);
         }
     }
 }
@@ -282,32 +218,39 @@ static int scan_rows(search *search, bw_source *source, uint32_t at, uint32_t sl
         if (live && read_live(search, first, stop, words) < 0) {
             return BW_ERR_READ;
         }
-        for (; slot < stop; slot++, at += size) {
-            const uint8_t *row = bw_fetch(source, at, size, (end - slot) << shift, (uint8_t *)scratch);
-            if (!row) {
-                return BW_ERR_READ;
+        while (slot < stop) {
+            const uint8_t *row;
+            uint32_t run = bw_min(stop - slot, bw_span(source, at, &row) >> shift);
+            if (run == 0) {
+                run = 1;
+                row = bw_fetch(source, at, size, (end - slot) << shift, (uint8_t *)scratch);
+                if (!row) {
+                    return BW_ERR_READ;
+                }
             }
 #ifdef BW_POPCOUNT
-            const uint8_t *together;
-            uint32_t rows = bw_min(stop - slot, bw_span(source, at, &together) >> shift);
-            if (search->popcount && rows > 1) { /* the last, and one that is near, go the slow way */
-                rows = bw_pass_rows((const uint32_t *)(const void *)row, rows - 1, search->code, size / 4, search->below);
-                slot += rows;
-                at += rows << shift;
-                row += rows << shift;
+            if (search->popcount) {
+                uint32_t passed = bw_pass_rows((const uint32_t *)(const void *)row, run, search->code, size / 4, search->below);
+                slot += passed;
+                at += passed << shift;
+                row += passed << shift;
+                run = passed < run; /* one that is near goes the slow way */
             }
 #endif
-            uint32_t distance = bw_distance((const uint32_t *)(const void *)row, search->code, size / 4);
-            if (distance < search->below && (!live || live[slot / BW_LANES - first] >> slot % BW_LANES & 1)) {
-                take(search, distance, slot);
+            for (; run > 0; run--, slot++, at += size, row += size) {
+                uint32_t distance = bw_distance((const uint32_t *)(const void *)row, search->code, size / 4);
+                if (distance < search->below && (!live || live[slot / BW_LANES - first] >> slot % BW_LANES & 1)) {
+                    bw_take(&search->nearest, distance, slot);
+                    search->below = bw_farthest(&search->nearest);
+                }
             }
         }
     }
     return BW_OK;
 }
 
-/* Everything, in the order of slots. The blocks of a residual table are not searched here. */
-static int scan_all(search *search) {
+/* Everything, in the order of slots. The blocks of a residual table are not searched here. Not inline, as scan_flat. */
+static __attribute__((noinline)) int scan_all(search *search) {
     const bw_table *table = search->table;
     bw_source added;
     uint32_t staged = table->count + table->staged;
@@ -328,31 +271,13 @@ static int scan_all(search *search) {
     return status;
 }
 
-/* Between the passes: from how often each distance occurs to where its first hit goes. */
-static void set_places(search *search) {
-    uint32_t place = 0, bits = 1u << search->planes;
-    for (uint32_t distance = 0; distance <= bits; distance++) {
-        uint32_t occurrences = search->occurrences[distance];
-        search->occurrences[distance] = place;
-        place += occurrences;
-    }
-    search->below = bw_min(search->below, bits) + 1;
-    search->found = 0;
-    search->purpose = PLACE;
-}
-
 /* A word of all ones or zeros for each bit of the query: its planes. */
-static void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
+static __attribute__((noinline)) void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
     uint32_t bytes = 4u << search->planes, *end = masks + bytes / 4;
     search->masks = search->scan.masks = masks;
     search->masks_bytes = search->scan.stride = bytes;
     search->scan.masks_end = end;
-    while (masks < end) {
-        uint32_t word = *code++;
-        for (uint32_t i = 0; i < 32; i++, word >>= 1) {
-            *masks++ = 0u - (word & 1);
-        }
-    }
+    bw_spread(code, masks, end);
     search->scan.idle = BW_LOW + BW_HIGH - search->planes;
     search->scan.over = 0;
     for (uint32_t i = 0; i < BW_HIGH; i++) {
@@ -363,50 +288,31 @@ static void set_masks(search *search, const uint32_t *code, uint32_t *masks) {
 int bw_search_effort(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
                      uint32_t effort, bw_hit *hits, uint8_t *work, uint16_t *executable) {
     search search;
-    uint32_t *words = (uint32_t *)(void *)work;
+    bw_nearest *nearest = &search.nearest;
     search.planes = bw_log2(table->bits);
     search.slots = table->count + table->staged + (changes->rows_size >> (search.planes - 3));
-    if (k == 0 || effort == 0 || (changes->live && changes->live_size < (search.slots + BW_LANES - 1) / BW_LANES * 4)) {
+    if (k == 0 || effort == 0 || search.slots > bw_most_slots(table->bits) ||
+        (changes->live && changes->live_size < (search.slots + BW_LANES - 1) / BW_LANES * 4)) {
         return BW_ERR_ARGUMENT;
     }
-    int status;
+    int status = BW_OK;
     search.source = source;
     search.table = table;
     search.changes = changes;
-    search.hits = hits;
-    search.wanted = bw_min(k, search.slots);
-    search.found = 0;
-    search.below = table->bits + 1;
-    search.purpose = search.wanted <= SORT_MOST ? SORT : COUNT;
-    search.occurrences = words + BW_MAX_BITS;
+    bw_start_nearest(nearest, hits, bw_min(k, search.slots), search.planes);
     search.code = code;
 #ifdef BW_POPCOUNT
     search.popcount = (table->layout == BW_ROWS || search.slots > table->count) && bw_has_popcount();
 #endif
     if (table->layout == BW_RESIDUAL) {
-        /* Its hits are sorted, for any k, and what else there is has higher slots. */
-        status = bw_search_residual(source, table, changes, code, k, effort, hits, work);
-        if (status < 0) {
-            return status;
-        }
-        search.purpose = SORT;
-        search.found = (uint32_t)status;
-        if (search.found == search.wanted) {
-            search.below = hits[search.found - 1].distance;
-        }
+        status = bw_search_residual(source, table, changes, code, nearest, effort, work);
     } else {
-        set_masks(&search, code, words);
-        set_code(&search.scan, code, table->bits, table->layout == BW_ROWS ? NULL : executable);
+        set_masks(&search, code, (uint32_t *)(void *)work);
+        set_code(&search.scan, code, table->bits, table->layout == BW_ROWS || table->bits > BW_MAX_CODE_BITS ? NULL : executable);
     }
-    for (uint32_t distance = 0; search.purpose == COUNT && distance <= table->bits; distance++) {
-        search.occurrences[distance] = 0;
-    }
-    status = scan_all(&search);
-    if (status == BW_OK && search.purpose == COUNT) {
-        set_places(&search);
-        status = scan_all(&search);
-    }
-    return status < 0 ? status : (int)search.found;
+    search.below = bw_farthest(nearest); /* what has been found has lower slots than what is to come */
+    status = status < 0 ? status : scan_all(&search);
+    return status < 0 ? status : bw_finish_nearest(nearest);
 }
 
 const uint32_t *bw_live_words(bw_source *source, const bw_table *table, const bw_changes *changes, uint32_t first,

@@ -17,6 +17,7 @@ enum {
     BW_ROWS = 2,              /* ... and this one the last */
     BW_MAX_SLOTS = 0x3FFFFF,
     BW_LAYER = 32,            /* bytes of a layer's record */
+    BW_MAX_RESIDUAL = 512,    /* bits of a code in layout 1, whose weights are fields of ten bits */
     BW_TILE = 64,             /* outputs of a layer that are computed together ... */
     BW_CHUNK = 384,           /* ... and inputs at a time that they are computed from */
     BW_MAX_GAIN = 759250125,  /* of 512 dimensions; of 32 it is BW_MIN_GAIN */
@@ -50,15 +51,50 @@ static inline uint32_t bw_residual_stride(const bw_table *table) {
     return table->bits / 8 + (table->weight_planes + table->bits) * (table->lanes / 8);
 }
 
-/* log2 of the width of a code, 6 to 9; 0 of what is none. */
+/* log2 of the width of a code, 6 to 10; 0 of what is none. */
 uint32_t bw_log2(uint32_t bits);
 
-/* A section of a table, by its tag. Returns 0 or an error, BW_ERR_FORMAT where there is none. */
-int bw_find_section(bw_source *source, const char *wanted, bw_section *section);
+/* The sections of a table that have these tags, into as many that follow one another. Returns 0 or an error, BW_ERR_FORMAT where one
+ * is missing. */
+int bw_find_sections(bw_source *source, const char *wanted, bw_section *section);
 
-/* bw_search_effort over the blocks of a table of layout 1 (residual.c). */
-int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
-                       uint32_t effort, bw_hit *hits, uint8_t *work);
+/* How many slots a table and what is added to it may have: slot and distance are one key of 32 bits. */
+static inline uint32_t bw_most_slots(uint32_t bits) {
+    return BW_MAX_SLOTS >> bits / 1024;
+}
+
+/* The nearest documents so far (nearest.c). */
+typedef struct bw_nearest {
+    uint32_t *keys; /* the farthest first */
+    uint32_t wanted, empty, shift;
+} bw_nearest;
+
+#define BW_NOBODY UINT32_MAX
+
+/* Begin with none of `wanted` (1 or more), for hits that long and codes of 2^planes bits. */
+void bw_start_nearest(bw_nearest *nearest, bw_hit *hits, uint32_t wanted, uint32_t planes);
+
+/* The distance of the farthest one, above all that there are while there is room. */
+static inline uint32_t bw_farthest(const bw_nearest *nearest) {
+    return nearest->keys[0] >> nearest->shift;
+}
+
+void bw_replace_farthest(bw_nearest *nearest, uint32_t key);
+
+/* Take a document, in the place of the farthest if that comes after it. */
+static inline void bw_take(bw_nearest *nearest, uint32_t distance, uint32_t slot) {
+    uint32_t key = distance << nearest->shift | slot;
+    if (key < nearest->keys[0]) {
+        bw_replace_farthest(nearest, key);
+    }
+}
+
+/* Turn them into hits, ascending. Returns how many. */
+int bw_finish_nearest(bw_nearest *nearest);
+
+/* bw_search_effort over the blocks of a table of layout 1 (residual.c). Returns 0 or an error. */
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code,
+                       bw_nearest *nearest, uint32_t effort, uint8_t *work);
 
 /* Live words from word `first` on, up to BW_LANES of them: the changes' or the file's, as bw_fetch gives them. */
 const uint32_t *bw_live_words(bw_source *source, const bw_table *table, const bw_changes *changes, uint32_t first,
@@ -158,13 +194,13 @@ uint32_t bw_span(bw_source *source, uint32_t offset, const uint8_t **at);
 
 /* 32 counters, one a lane. Bit j of a lane's count is its bit in low[j] while j < 5; the word above those is
  * high[BW_HIGH - (planes - 5)] and the topmost high[BW_HIGH - 1], whatever the width. */
-enum { BW_LOW = 5, BW_HIGH = 4 };
+enum { BW_LOW = 5, BW_HIGH = 5 };
 
 typedef struct bw_counters {
-    uint32_t low[BW_LOW], high[BW_HIGH];
+    uint32_t high[BW_HIGH], low[BW_LOW];
 } bw_counters;
 
-/* A scan of flat blocks. scan_thumb.S knows these offsets: words 0-8, 9-17, 18, then 19 on. */
+/* A scan of flat blocks. scan_thumb.S knows these offsets: words 0-9, 10-19, 20, then 21 on. */
 typedef struct bw_scan {
     bw_counters start; /* what every block's counters begin with: a count that overflows is of no interest */
     bw_counters count; /* of the block that was stopped at ... */
@@ -179,8 +215,28 @@ typedef struct bw_scan {
 #endif
 } bw_scan;
 
+/* A word of all ones or zeros for each bit of a code, up to `end`. */
+void bw_spread(const uint32_t *code, uint32_t *masks, const uint32_t *end);
+
 /* Scan blocks until one has a live lane whose count does not overflow. Returns how many were passed before it. */
 uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan);
+
+/* The count of a lane of the block that was stopped at, with one more bit on top where it has overflowed. */
+#ifdef __thumb__
+uint32_t bw_count_of(const bw_scan *scan, uint32_t lane);
+#else
+static inline uint32_t bw_count_of(const bw_scan *scan, uint32_t lane) {
+    const uint32_t *high = scan->count.high, *low = scan->count.low;
+    uint32_t value = scan->over >> lane & 1;
+    for (uint32_t i = BW_HIGH; i > scan->idle;) {
+        value = value << 1 | (high[--i] >> lane & 1);
+    }
+    for (uint32_t i = BW_LOW; i > 0;) {
+        value = value << 1 | (low[--i] >> lane & 1);
+    }
+    return value;
+}
+#endif
 
 #ifdef __thumb__
 /* The same by scan->code where there is any. Bit j of a count is then its complement where scan->flips has a 1. */
@@ -222,7 +278,7 @@ typedef struct bw_tally {
 /* Count the planes that a mask names, as soon as eight are there. Returns whether a lane is left. */
 uint32_t bw_count_planes(uint32_t mask, const uint32_t *planes, bw_tally *tally);
 
-/* The number of ones of a XOR b, an even number of words and at most 16. */
+/* The number of ones of a XOR b, an even number of words and at most 32. */
 uint32_t bw_distance(const uint32_t *a, const uint32_t *b, uint32_t words);
 
 /* Where a processor has, or may have, an instruction that counts the ones of a word. */

@@ -163,7 +163,7 @@ static bool runs_ram(void) {
 /* What is behind the work memory, if the query may become code there. */
 static uint16_t *executable(uint8_t *work, size_t size, const bw_table *table) {
     uint8_t *to = work + BW_SEARCH_WORK;
-    bool fits = size >= BW_SEARCH_WORK + BW_SEARCH_CODE(table->bits);
+    bool fits = table->bits <= BW_MAX_CODE_BITS && size >= BW_SEARCH_WORK + BW_SEARCH_CODE(table->bits);
     uint32_t region = (uintptr_t)to >> 28; /* RAM is 2 and 3, on QEMU's boards 0; 1 may be data memory of its own (STM32's CCM) */
     return fits && region < 4 && region != 1 && runs_ram() ? (uint16_t *)(void *)to : NULL;
 }
@@ -185,7 +185,8 @@ static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t
 
 /* search(source, code, k, hits, work, effort=100, live=None, rows=None) -> number of hits, pairs (distance, slot) of 32 bits each, or
  * an error. live: a word for every 32 slots, in place of the file's; rows: codes of the slots after the file's.
- * Where `work` is SEARCH_CODE * bits / 512 bytes longer than SEARCH_WORK, a flat table is searched by code made for the query. */
+ * Where `work` is SEARCH_CODE * bits / 512 bytes longer than SEARCH_WORK, a flat table of up to 512 bits is searched by code made
+ * for the query. */
 static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     bw_source source;
     bw_table table;
@@ -288,7 +289,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     MP_DYNRUNTIME_INIT_ENTRY
     CONTENTS(STORE_FUNCTION, STORE_NUMBER)
     if (runs_ram()) {
-        STORE_NUMBER(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_BITS))
+        STORE_NUMBER(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_CODE_BITS))
     }
     MP_DYNRUNTIME_INIT_EXIT
 }
@@ -302,7 +303,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_bitwren_native)},
     CONTENTS(FUNCTION_ENTRY, NUMBER_ENTRY)
 #ifdef __thumb__
-    NUMBER_ENTRY(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_BITS)) /* a table cannot ask the chip; search() does */
+    NUMBER_ENTRY(MP_QSTR_SEARCH_CODE, BW_SEARCH_CODE(BW_MAX_CODE_BITS)) /* a table cannot ask the chip; search() does */
 #endif
 };
 static MP_DEFINE_CONST_DICT(globals, globals_table);

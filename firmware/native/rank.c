@@ -35,14 +35,13 @@ static int open_stages(bw_source *source, bw_stages *stages) {
     stages->vector_bits = fields[1];
     stages->units = bw_load16(fields + 2);
     stages->weight = bw_load16(fields + 4);
-    int status = bw_find_section(source, "WORD", &stages->words);
+    int status = bw_find_sections(source, "WORD", &stages->words);
     if (status == BW_ERR_FORMAT) {
         stages->words.length = 0;
         status = BW_OK;
     }
     if (stages->vector_bits > 0) {
-        status = status < 0 ? status : bw_find_section(source, "CENT", &stages->centre);
-        status = status < 0 ? status : bw_find_section(source, "VECS", &stages->vectors);
+        status = status < 0 ? status : bw_find_sections(source, "CENTVECS", &stages->centre);
     }
     return status;
 }

@@ -9,15 +9,15 @@ enum {
     BATCH = 1024, /* blocks that are put in order together: 65,536 documents */
     NONE = BATCH,
     WIDE = 3, /* the place in the order: the pivot's distance less the largest weight >> WIDE */
-    MOST_WIDE = BW_MAX_BITS >> WIDE,
-    WORDS = BW_MAX_BITS / 32,
+    MOST_WIDE = BW_MAX_RESIDUAL >> WIDE,
+    WORDS = BW_MAX_RESIDUAL / 32,
     PIECE = 32 * BW_GROUPS, /* words of planes that are fetched together */
     HEAD = WORDS + (BW_COUNTERS * BW_GROUPS)
 };
 
 /* Blocks of a batch by their place, plus MOST_WIDE: a list for each, the last block of equals first. */
 typedef struct order {
-    uint16_t first[MOST_WIDE + BW_MAX_BITS + 1], next[BATCH];
+    uint16_t first[MOST_WIDE + BW_MAX_RESIDUAL + 1], next[BATCH];
 } order;
 
 typedef char order_fits[sizeof(order) <= BW_SEARCH_WORK ? 1 : -1];
@@ -27,8 +27,8 @@ typedef struct scan {
     const bw_table *table;
     const bw_changes *changes;
     const uint32_t *code;
-    bw_hit *hits; /* sorted by (distance, slot) */
-    uint32_t wanted, found, limit;
+    bw_nearest *nearest;
+    uint32_t limit;          /* a distance above it is of no interest */
     uint32_t words, groups;  /* of a code, of a plane */
     uint32_t record, stride; /* bytes of a pivot's record and of a block's body */
     uint32_t spent;          /* bytes fetched */
@@ -50,26 +50,6 @@ static const uint8_t PLACES[BW_GROUPS][32] = {
 static const uint32_t *fetch(scan *scan, uint32_t offset, uint32_t words, uint32_t ahead) {
     scan->spent += 4 * words;
     return (const uint32_t *)(const void *)bw_fetch(scan->source, offset, 4 * words, ahead, (uint8_t *)scan->scratch);
-}
-
-static void insert(scan *scan, uint32_t distance, uint32_t slot) {
-    bw_hit *hits = scan->hits;
-    uint32_t at = scan->found;
-    if (at == scan->wanted) {
-        at--;
-        if (distance > hits[at].distance || (distance == hits[at].distance && slot > hits[at].slot)) {
-            return;
-        }
-    } else {
-        scan->found++;
-    }
-    for (; at > 0 && (hits[at - 1].distance > distance ||
-                      (hits[at - 1].distance == distance && hits[at - 1].slot > slot)); at--) {
-        hits[at].distance = hits[at - 1].distance;
-        hits[at].slot = hits[at - 1].slot;
-    }
-    hits[at].distance = distance;
-    hits[at].slot = slot;
 }
 
 /* Would zeros, where query and pivot differ, need fewer planes than ones, where they agree? toolchain/bitwren/residual_scan.py
@@ -186,7 +166,7 @@ static int insert_lanes(scan *scan, uint32_t slot) {
                 if (below > scan->limit) {
                     return BW_ERR_FORMAT; /* the weights are not those of the planes */
                 }
-                insert(scan, scan->limit - below, slot + lane);
+                bw_take(scan->nearest, scan->limit - below, slot + lane);
             }
         }
     }
@@ -221,7 +201,7 @@ static int visit(scan *scan, uint32_t block, uint32_t place) {
         return BW_ERR_READ;
     }
     uint32_t least = *record & 1023, most = *record >> 10 & 1023, mean = *record >> 20 & 1023;
-    scan->limit = scan->found == scan->wanted ? scan->hits[scan->found - 1].distance : table->bits;
+    scan->limit = bw_min(bw_farthest(scan->nearest), table->bits);
     uint32_t away = place + (most >> WIDE) - MOST_WIDE;
     if (away > most + scan->limit || least > away + scan->limit) {
         return BW_OK;
@@ -284,8 +264,8 @@ static uint32_t allowance(uint32_t bytes, uint32_t effort) {
     return effort < 100 ? (bytes >> 8) * (41 * effort) >> 4 : UINT32_MAX;
 }
 
-int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code, uint32_t k,
-                       uint32_t effort, bw_hit *hits, uint8_t *work) {
+int bw_search_residual(bw_source *source, const bw_table *table, const bw_changes *changes, const uint32_t *code,
+                       bw_nearest *nearest, uint32_t effort, uint8_t *work) {
     order *order = (void *)work;
     scan scan;
     uint32_t blocks = (table->count + table->lanes - 1) >> (table->lanes == 64 ? 6 : 5);
@@ -293,9 +273,8 @@ int bw_search_residual(bw_source *source, const bw_table *table, const bw_change
     scan.table = table;
     scan.changes = changes;
     scan.code = code;
-    scan.hits = hits;
-    scan.wanted = bw_min(k, table->count);
-    scan.found = scan.spent = 0;
+    scan.nearest = nearest;
+    scan.spent = 0;
     scan.words = table->bits / 32;
     scan.groups = table->lanes / BW_LANES;
     scan.record = 4 * (scan.words + 1);
@@ -308,7 +287,7 @@ int bw_search_residual(bw_source *source, const bw_table *table, const bw_change
         int status = read_pivots(&scan, first, here, order);
         for (uint32_t place = 0, enough_read = 0; place <= MOST_WIDE + table->bits && !enough_read; place++) {
             for (uint32_t i = order->first[place]; i != NONE && status >= 0; i = order->next[i]) {
-                enough_read = scan.spent >= enough && scan.found == scan.wanted;
+                enough_read = scan.spent >= enough && nearest->empty == 0;
                 if (enough_read) {
                     break;
                 }
@@ -319,5 +298,5 @@ int bw_search_residual(bw_source *source, const bw_table *table, const bw_change
             return status;
         }
     }
-    return (int)scan.found;
+    return BW_OK;
 }

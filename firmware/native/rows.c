@@ -8,15 +8,17 @@ BW_INLINE uint32_t ones_by_byte(uint32_t x) {
     return (x + (x >> 4)) & 0x0F0F0F0F;
 }
 
-/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte holds 512 bits' share: 136. */
+/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte of carries' ones holds 1024 bits'
+ * share, 128. */
 uint32_t bw_distance(const uint32_t *a, const uint32_t *b, uint32_t words) {
     uint32_t ones = 0, twos = 0;
     for (const uint32_t *end = a + words; a < end; a += 2, b += 2) {
         twos += ones_by_byte(bw_add(&ones, a[0] ^ b[0], a[1] ^ b[1]));
     }
-    uint32_t bytes = 2 * twos + ones_by_byte(ones);
-    bytes = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
-    return (bytes & 0xFFFF) + (bytes >> 16);
+    uint32_t pairs = (twos & 0x00FF00FF) + (twos >> 8 & 0x00FF00FF);
+    ones = ones_by_byte(ones);
+    pairs = 2 * pairs + ((ones + (ones >> 8)) & 0x00FF00FF);
+    return (pairs & 0xFFFF) + (pairs >> 16);
 }
 
 #ifdef BW_POPCOUNT
@@ -47,6 +49,10 @@ BW_INLINE uint32_t ones8(const uint32_t *a, const uint32_t *b) {
 
 BW_INLINE uint32_t ones16(const uint32_t *a, const uint32_t *b) {
     return ones8(a, b) + ones8(a + 8, b + 8);
+}
+
+BW_INLINE uint32_t ones32(const uint32_t *a, const uint32_t *b) {
+    return ones16(a, b) + ones16(a + 16, b + 16);
 }
 
 #if defined __x86_64__ && !defined __POPCNT__
@@ -83,9 +89,14 @@ HERE uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t 
         }
         return (uint32_t)(row - rows) / 8;
     }
-    for (; row < end && ones16(row, code) >= below; row += 16) {
+    if (words == 16) {
+        for (; row < end && ones16(row, code) >= below; row += 16) {
+        }
+        return (uint32_t)(row - rows) / 16;
     }
-    return (uint32_t)(row - rows) / 16;
+    for (; row < end && ones32(row, code) >= below; row += 32) {
+    }
+    return (uint32_t)(row - rows) / 32;
 }
 
 #endif

@@ -28,6 +28,18 @@ BW_INLINE uint32_t add32(uint32_t *low, const uint32_t *planes, const uint32_t *
     return bw_add(&low[4], sixteens, add16(low, planes + 16, masks + 16));
 }
 
+void bw_spread(const uint32_t *code, uint32_t *masks, const uint32_t *end) {
+    while (masks < end) {
+        uint32_t word = *code++;
+        for (uint32_t bit = 0; bit < 32; bit += 4, word >>= 4, masks += 4) {
+            masks[0] = 0u - (word & 1);
+            masks[1] = 0u - (word >> 1 & 1);
+            masks[2] = 0u - (word >> 2 & 1);
+            masks[3] = 0u - (word >> 3 & 1);
+        }
+    }
+}
+
 BW_INLINE uint32_t carry_into(uint32_t *counter, uint32_t carry) {
     uint32_t plane = *counter;
     *counter = plane ^ carry;
@@ -44,29 +56,31 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) 
         const bw_counters *start = &scan->start;
         uint32_t low[BW_LOW] = {start->low[0], start->low[1], start->low[2], start->low[3], start->low[4]};
         uint32_t high0 = start->high[0], high1 = start->high[1], high2 = start->high[2], high3 = start->high[3];
-        uint32_t over = ~*live, idle = scan->idle;
-        if (over == UINT32_MAX) {
+        uint32_t high4 = start->high[4];
+        uint32_t alive = *live;
+        int32_t wide = 2 - (int32_t)scan->idle;
+        if (alive == 0) {
             continue;
         }
         do {
             uint32_t carry = add32(low, plane, mask);
             plane += 32;
             mask += 32;
-            if (idle < 2) {
-                if (idle == 0) {
-                    carry = carry_into(&high0, carry);
+            if (wide >= 0) {
+                if (wide != 0) {
+                    if (wide != 1) {
+                        carry = carry_into(&high0, carry);
+                    }
+                    carry = carry_into(&high1, carry);
                 }
-                carry = carry_into(&high1, carry);
                 carry = carry_into(&high2, carry);
-            } else if (idle == 2) {
-                carry = carry_into(&high2, carry);
+                carry = carry_into(&high3, carry);
+            } else if (wide == -1) {
+                carry = carry_into(&high3, carry);
             }
-            over |= carry_into(&high3, carry);
-            if (over == UINT32_MAX) {
-                break;
-            }
-        } while (mask != masks_end);
-        if (over != UINT32_MAX) {
+            alive &= ~carry_into(&high4, carry);
+        } while (alive != 0 && mask != masks_end);
+        if (alive != 0) {
             bw_counters *count = &scan->count;
             for (uint32_t j = 0; j < BW_LOW; j++) {
                 count->low[j] = low[j];
@@ -75,7 +89,8 @@ uint32_t bw_scan_blocks(const uint32_t *planes, uint32_t blocks, bw_scan *scan) 
             count->high[1] = high1;
             count->high[2] = high2;
             count->high[3] = high3;
-            scan->over = over;
+            count->high[4] = high4;
+            scan->over = ~alive;
             break;
         }
     }

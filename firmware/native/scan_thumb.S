@@ -5,7 +5,7 @@
 @ bw_scan_blocks:
 @ r0 planes, r1 ones, r2 twos, r3 masks, r4-r7 what is being added, r8 fours, r9 eights, r10 sixteens; r11, r12 and lr hold
 @ a carry until its partner is there. The counters above sixteens are touched once in 32 planes and live on the stack.
-@ About 282 instructions for 32 planes of 32 documents, 26 more for a block.
+@ About 282 instructions for 32 planes of 32 documents, 24 more for a block.
 @
 @ bw_scan_compiled does the same, but calls code made for the query (compile_thumb.S) to count a block: 196 for 32 planes of 256.
 
@@ -14,27 +14,26 @@
         .text
 
 @ The stack frame
-        .equ    HIGH, 0         @ four words
-        .equ    LANES, 16  @ live, not overflowed
-        .equ    SCAN, 20
-        .equ    NEXT, 24        @ the block after this one
-        .equ    MASKS_END, 28
-        .equ    LEFT, 32        @ blocks not done yet
+        .equ    HIGH, 0         @ five words
+        .equ    LANES, 20       @ live, not overflowed
+        .equ    SCAN, 24
+        .equ    NEXT, 28        @ the block after this one
+        .equ    MASKS_END, 32
         .equ    RIPPLE, 36      @ where to enter the ripple
         .equ    LIVE, 40        @ the next block's live word
-        .equ    BLOCKS, 44
+        .equ    LIVE_END, 44
         .equ    CODE, 48        @ or 0
         .equ    FRAME, 52
 
 @ bw_scan
-        .equ    SCAN_COUNT, 36
-        .equ    SCAN_OVER, 72
-        .equ    SCAN_STRIDE, 76
-        .equ    SCAN_IDLE, 80
-        .equ    SCAN_MASKS, 84
-        .equ    SCAN_MASKS_END, 88
-        .equ    SCAN_LIVE, 92
-        .equ    SCAN_CODE, 96
+        .equ    SCAN_COUNT, 40
+        .equ    SCAN_OVER, 80
+        .equ    SCAN_STRIDE, 84
+        .equ    SCAN_IDLE, 88
+        .equ    SCAN_MASKS, 92
+        .equ    SCAN_MASKS_END, 96
+        .equ    SCAN_LIVE, 100
+        .equ    SCAN_CODE, 104
 
 @ \sum + \a + \b of each lane: the sum stays in \sum, the carry is left in \a; \b is lost.
         .macro  full_add a, b, sum
@@ -113,63 +112,69 @@ scan:   push    {r4-r7, lr}
         push    {r4-r7}
         sub     sp, #FRAME
         str     r3, [sp, #CODE]
-        str     r1, [sp, #LEFT]
-        str     r1, [sp, #BLOCKS]
         str     r2, [sp, #SCAN]
-        movs    r3, r2
-        adds    r3, #SCAN_STRIDE
-        ldr     r4, [r3, #SCAN_MASKS_END - SCAN_STRIDE]
+        adds    r2, #SCAN_STRIDE
+        ldr     r4, [r2, #SCAN_MASKS_END - SCAN_STRIDE]
         str     r4, [sp, #MASKS_END]
-        ldr     r4, [r3, #SCAN_LIVE - SCAN_STRIDE]
+        ldr     r4, [r2, #SCAN_LIVE - SCAN_STRIDE]
         str     r4, [sp, #LIVE]
-        ldr     r4, [r3, #SCAN_IDLE - SCAN_STRIDE]
+        lsls    r1, r1, #2
+        adds    r4, r1
+        str     r4, [sp, #LIVE_END]
+        ldr     r4, [r2, #SCAN_IDLE - SCAN_STRIDE]
         movs    r5, #CARRY_BYTES
         muls    r4, r5
         ldr     r5, to_ripple
 here:   add     r5, pc          @ here + 4
         adds    r4, r5
         str     r4, [sp, #RIPPLE]
-        cmp     r1, #0
-        bne     block
-        movs    r0, #0
-        b       leave
+        b       block
         .balign 4
 to_ripple:
         .word   ripple - here - 4
 
+finish:
+        ldr     r7, [sp, #SCAN]
+        ldr     r0, [r7, #SCAN_LIVE]
+        subs    r0, r6, r0
+        lsrs    r0, r0, #2
+        add     sp, #FRAME
+        pop     {r4-r7}
+        mov     r8, r4
+        mov     r9, r5
+        mov     r10, r6
+        mov     r11, r7
+        pop     {r4-r7, pc}
+
 done:
         ldr     r0, [sp, #NEXT]
-        ldr     r4, [sp, #LEFT]
-        subs    r4, #1
-        str     r4, [sp, #LEFT]
-        bne     block
-        b       finish
-
 block:
+        ldr     r6, [sp, #LIVE]
+        ldr     r5, [sp, #LIVE_END]
+        cmp     r6, r5
+        beq     finish
+        ldmia   r6!, {r5}
+        str     r6, [sp, #LIVE]
+        str     r5, [sp, #LANES]
         ldr     r7, [sp, #SCAN]
         ldr     r4, [r7, #SCAN_STRIDE]
-        ldr     r3, [r7, #SCAN_MASKS]
         adds    r4, r0
         str     r4, [sp, #NEXT]
+        cmp     r5, #0
+        beq     done            @ no lane lives
+        ldmia   r7!, {r1-r5}
+        mov     r6, sp
+        stmia   r6!, {r1-r5}
         ldmia   r7!, {r1, r2, r4-r6}
         mov     r8, r4
         mov     r9, r5
         mov     r10, r6
-        ldmia   r7, {r4-r7}
-        str     r4, [sp, #HIGH]
-        str     r5, [sp, #HIGH + 4]
-        str     r6, [sp, #HIGH + 8]
-        str     r7, [sp, #HIGH + 12]
-        ldr     r5, [sp, #LIVE]
-        ldmia   r5!, {r4}
-        str     r5, [sp, #LIVE]
-        str     r4, [sp, #LANES]
-        cmp     r4, #0
-        beq     done            @ no lane lives
+        ldr     r3, [r7, #SCAN_MASKS - SCAN_COUNT]
         ldr     r5, [sp, #CODE]
         cmp     r5, #0
         beq     planes32
 
+        ldr     r4, [sp, #LANES]
         mov     r3, r8          @ fours
         mov     r8, r4
         blx     r5
@@ -184,12 +189,13 @@ planes32:
         add16
         add_held lr, r10
         ldr     r5, [sp, #RIPPLE]
-        mov     pc, r5          @ past the counters that this width does not have: two instructions for up to fifteen
+        mov     pc, r5          @ past the counters that this width does not have: two instructions for up to sixteen
 ripple:
         carry_into 0
         carry_into 1
         carry_into 2
         carry_into 3
+        carry_into 4
         ldr     r5, [sp, #LANES]
         bics    r5, r4
         str     r5, [sp, #LANES]
@@ -204,29 +210,64 @@ found:                          @ r5 is LANES
         mvns    r5, r5
         ldr     r7, [sp, #SCAN]
         adds    r7, #SCAN_COUNT
+        mov     r0, sp
+        ldmia   r0!, {r3, r4, r6}
+        stmia   r7!, {r3, r4, r6}
+        ldmia   r0!, {r3, r4}
+        stmia   r7!, {r3, r4}
         mov     r3, r8
         mov     r4, r9
-        stmia   r7!, {r1-r4}
-        mov     r4, r10
-        stmia   r7!, {r4}
-        ldr     r1, [sp, #HIGH]
-        ldr     r2, [sp, #HIGH + 4]
-        ldr     r3, [sp, #HIGH + 8]
-        ldr     r4, [sp, #HIGH + 12]
-        stmia   r7!, {r1-r5}    @ count.high, over
-finish:
-        ldr     r0, [sp, #BLOCKS]
-        ldr     r1, [sp, #LEFT]
-        subs    r0, r1
-leave:
-        add     sp, #FRAME
-        pop     {r4-r7}
-        mov     r8, r4
-        mov     r9, r5
-        mov     r10, r6
-        mov     r11, r7
-        pop     {r4-r7, pc}
+        mov     r6, r10
+        stmia   r7!, {r1-r4, r6}
+        str     r5, [r7]        @ over
+        ldr     r6, [sp, #LIVE]
+        subs    r6, #4
+        b       finish
         .size   bw_scan_blocks, . - bw_scan_blocks
+
+        .global bw_spread
+        .type   bw_spread, %function
+        .thumb_func
+bw_spread:                      @ (code, masks, end)
+        push    {r4, r5, lr}
+1:      ldmia   r0!, {r3}
+        mvns    r3, r3
+        movs    r4, #32
+2:      lsrs    r3, r3, #1
+        sbcs    r5, r5          @ the carry less one
+        stmia   r1!, {r5}
+        subs    r4, #1
+        bne     2b
+        cmp     r1, r2
+        bne     1b
+        pop     {r4, r5, pc}
+        .size   bw_spread, . - bw_spread
+
+@ bw_count_of(scan, lane): shifting a word by lane + 1 brings the lane's bit into the carry, which adding the value to itself takes in.
+        .macro  gather word
+        ldr     r3, [r0, #\word]
+        lsrs    r3, r1
+        adcs    r2, r2
+        .endm
+
+        .global bw_count_of
+        .type   bw_count_of, %function
+        .thumb_func
+bw_count_of:
+        adds    r1, #1
+        movs    r2, #0
+        gather  SCAN_OVER
+        .irp    word, 16, 12, 8, 4, 0
+        gather  SCAN_COUNT + \word
+        .endr
+        ldr     r3, [r0, #SCAN_IDLE]
+        lsrs    r2, r3          @ words of `high` that are not in use
+        .irp    word, 36, 32, 28, 24, 20
+        gather  SCAN_COUNT + \word
+        .endr
+        movs    r0, r2
+        bx      lr
+        .size   bw_count_of, . - bw_count_of
 
 @ bw_tally, from the two bw_lanes (counters, then the dead) on
         .equ    LANES, 48

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path, PurePosixPath
 
-from bitwren.bundle import ENCODER_FILE, TABLE_FILE
+from bitwren import bundle
 from bitwren.container import read_file
 from bitwren.errors import BitwrenError
 
@@ -76,4 +76,4 @@ def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
 
 def bundle_files(directory: Path) -> dict[str, bytes]:
     """A bundle's files, by path on the board."""
-    return {f"{BUNDLE_FOLDER}/{name}": read_file(directory / name) for name in (ENCODER_FILE, TABLE_FILE)}
+    return {f"{BUNDLE_FOLDER}/{path.name}": read_file(path) for path in bundle.parts(directory)}

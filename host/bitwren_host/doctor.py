@@ -56,6 +56,7 @@ PACKAGES = {
 
 # Of pyproject.toml's optional dependencies, those that a command or make wants; the rest are training's and the tests' own.
 EXTRAS = {
+    "faiss-cpu": "bitwren export --to faiss-flat, faiss-ivf, faiss-hnsw",
     "pyelftools": "make natmods, bitwren bench",
     "unicorn": "bitwren bench: counting instructions",
     "pytest": "make test",

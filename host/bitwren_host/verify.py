@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bitwren.bundle import Bundle, Progress
-from bitwren.encoder import EncoderFolder
-from bitwren.errors import BitwrenError
+from bitwren.encoder import Elsewhere, EncoderFolder
+from bitwren.errors import BitwrenError, NoEncoder
 from bitwren.litert import Agreement, compare
 from bitwren.lower import lower
 
@@ -70,9 +70,11 @@ def verify(
 
     :param samples: by target, how many queries it is asked; 0 or absent: all.
     :param folder: the encoder folder the bundle was made with; its TFLite head is compared too.
-    :raises BitwrenError: when the bundle was made with another encoder.
+    :raises BitwrenError: when the bundle was made with another encoder, or has none.
     """
     bundle = Bundle.read(directory)
+    if isinstance(bundle.encoder, Elsewhere):
+        raise NoEncoder
     if lower(folder, bundle.encoder.bits).identity != bundle.encoder.identity:
         raise BitwrenError(f"{directory} was not made with encoder {folder.path.name}: name its encoder with --encoder")
     k = min(k, int(bundle.table.live.sum()))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,8 @@ from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
 from .compiler import Teacher, compile_documents, unit
 from .corpus import Document
 from .effort import measure
-from .encoder import Encoder, EncoderFolder
-from .errors import BitwrenError, EncoderMismatch
+from .encoder import ELSEWHERE, Elsewhere, Encoder, EncoderFolder
+from .errors import BitwrenError, EncoderMismatch, QueryError
 from .hamming import Codes, pack_bits
 from .projection import project
 from .queries import check_effort, check_k, check_query, check_words
@@ -28,7 +25,9 @@ from .scoring import WEIGHT_ONE, Query, choose
 from .vectors import quantize
 from .weighing import choose_weight
 
-ENCODER_FILE, TABLE_FILE = "encoder.bwe", "table.bwt"
+ENCODER_FILE, TABLE_FILE, BINARIZER_FILE = "encoder.bwe", "table.bwt", "binarizer.npz"
+FILES = (ENCODER_FILE, TABLE_FILE, BINARIZER_FILE)
+"""What a bundle's directory may hold: of the first and the last, the one that made its codes."""
 RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
@@ -41,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An encoder and a table made with it."""
+    """An encoder and a table made with it, or :class:`.Elsewhere` and a table of codes from elsewhere."""
 
     encoder: Encoder
     table: tables.Table
@@ -74,31 +73,59 @@ class Bundle:
         codes = self.encoder.binarize(embeddings, self.table.centre)
         return [Query(code, embedding, text) for code, embedding, text in zip(codes, embeddings, queries, strict=True)]
 
+    def search_code(self, code: Codes, k: int, effort: int | None = None) -> list[tables.Hit]:
+        """The k nearest documents to a code, uint32 [bits / 32], by (distance, slot).
+
+        :param effort: as :meth:`search`.
+        :raises QueryError: when k or the effort cannot be used, or the code has another width.
+        """
+        check_k(k, int(self.table.live.sum()))
+        effort = self.table.effort if effort is None else effort
+        check_effort(effort)
+        if code.shape != (self.table.bits // 32,):
+            raise QueryError(f"a code of {32 * code.size} bits cannot be searched for in a table of {self.table.bits}")
+        return self.table.search(Query(code), k, effort, choose(self.table, "hamming"))
+
     def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """One object of docs/protocol.md: the query, its hits or an error."""
         try:
             hits = self.search(query, k, effort, stages)
         except BitwrenError as error:
             return {"query": query, "error": str(error)}
+        return {"query": query} | self.reply(hits, effort, stages)
+
+    def reply(self, hits: Sequence[tables.Hit], effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
+        """What docs/protocol.md says of hits that were searched for with an effort and stages."""
         found = []
         for hit in hits:
             score = {} if hit.score is None else {"score": hit.score}
             found.append({"id": hit.id, "distance": hit.distance} | score | {"answer": hit.answer})
         effort = self.table.effort if effort is None else effort
         exact = {"exact": self.table.always_exact} if effort < 100 else {}
-        confident = self.table.confident(hits, choose(self.table, stages))
-        return {"query": query, "hits": found, "confident": confident} | exact
+        return {"hits": found, "confident": self.table.confident(hits, choose(self.table, stages))} | exact
 
     @classmethod
     def read(cls, directory: Path) -> Bundle:
-        """Read and check a bundle.
+        """Read and check a bundle; one without an encoder where the table's codes are from elsewhere.
 
         :raises FormatError: when a file is missing or damaged.
         :raises EncoderMismatch: when the table belongs to another encoder.
         """
-        encoder = lower.read(container.read_file(directory / ENCODER_FILE), str(directory / ENCODER_FILE))
         found = tables.read(container.read_file(directory / TABLE_FILE), str(directory / TABLE_FILE))
-        return cls(encoder, found)
+        path = directory / ENCODER_FILE
+        if found.identity == ELSEWHERE and not path.exists():
+            return cls(Elsewhere.of(found.bits), found)
+        return cls(lower.read(container.read_file(path), str(path)), found)
+
+
+def parts(directory: Path) -> list[Path]:
+    """The files that a board needs of a bundle: encoder and table, or the table alone where its codes are from elsewhere.
+
+    :raises FormatError: when the encoder is missing, and the table as well or damaged.
+    """
+    encoder, table = directory / ENCODER_FILE, directory / TABLE_FILE
+    alone = not encoder.exists() and tables.read(container.read_file(table), str(table)).identity == ELSEWHERE
+    return [table] if alone else [encoder, table]
 
 
 @dataclass(frozen=True)
@@ -133,23 +160,19 @@ def build(
 ) -> Bundle:
     """Make a bundle in memory.
 
-    :param documents: at least one. :param bits: 64, 128, 256 or 512, as far as the encoder's head has outputs.
-    :param layout: flat, residual (which changes the documents' order), rows, or auto: residual from :data:`RESIDUAL_FROM` on,
-        else flat.
+    :param documents: at least one. :param bits: 64, 128, 256, 512 or 1024, as far as the encoder's head has outputs.
+    :param layout: flat, residual (which changes the documents' order; up to 512 bits), rows, or auto: residual from
+        :data:`RESIDUAL_FROM` on, where the width allows it, else flat.
     :param effort: percent of a residual table's codes that a search reads unless it asks for more or less. Below 100 the table's
         notes say what that finds (:mod:`bitwren.effort`).
     :param teacher: moves the documents to where it has them (:mod:`bitwren.compiler`), if the encoder projects or the table has
         vectors; None: documents stay where the encoder has them.
     :param strangers: questions that the corpus should not answer. :param false_accept: share of such questions that may count as
         confident matches (:mod:`bitwren.calibrate`).
-    :raises BitwrenError: when effort is none, or would change nothing; when a document has no word that the encoder knows, with
-        its id.
+    :raises BitwrenError: when effort is none, or would change nothing; when the width is too large for the layout; when a
+        document has no word that the encoder knows, with its id.
     """
-    if layout == "auto":
-        layout = "residual" if len(documents) >= RESIDUAL_FROM or effort < 100 else "flat"
-    check_effort(effort)
-    if effort < 100 and layout != "residual":
-        raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
+    layout = choose_layout(layout, len(documents), bits, effort)
     encoder = lower.lower(folder, bits)
     embeddings = embed(encoder, documents, progress)
     centre = _centre(encoder, embeddings)
@@ -159,17 +182,12 @@ def build(
     if teacher and wanted is not None and (encoder.projection or scoring.vector_bits):
         vectors = compile_documents(encoder, embeddings, centre, wanted, teacher, progress=progress)
     codes = _codes(encoder, embeddings, vectors)
-    order = ordering.order(codes, residual.LANES) if layout == "residual" else np.arange(len(codes))
+    order = order_for(codes, layout)
     codes, vectors, embeddings = codes[order], vectors[order], embeddings[order]
     documents, texts = [documents[index] for index in order], [texts[index] for index in order]
-    records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
-    notes: dict[str, Any] = {"made_by": f"bitwren {__version__}", "encoder": folder.settings.get("name", folder.path.name)}
+    notes: dict[str, Any] = {"encoder": folder.settings.get("name", folder.path.name)}
     if teacher:
         notes["teacher"] = teacher.name
-    live = np.ones(len(codes), dtype=bool)
-    if effort < 100:
-        found = measure(codes, residual.LANES, effort)
-        notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
     stored = quantize(vectors, scoring.vector_bits) if scoring.vector_bits else None
     words = lexical.build(texts, scoring.word_bytes * len(texts)) if scoring.word_bytes else None
     weight = scoring.weight
@@ -177,21 +195,56 @@ def build(
         groups = [document.label or document.answer for document in documents]
         judged = None if wanted is None else wanted[order]
         weight = choose_weight(encoder, texts, groups, embeddings, centre, stored or quantize(vectors, 8), words, judged)
-    made = tables.Table(
-        codes,
-        records,
-        live,
-        encoder.identity,
-        None,
-        notes,
-        layout,
-        effort=effort,
+    made = replace(
+        make_table(codes, documents, encoder.identity, notes, store_text, layout, effort),
         centre=centre if encoder.projection or stored else None,
         vectors=stored,
         words=words,
         weight=round((weight or 0.0) * WEIGHT_ONE),
     )
     return calibrated(Bundle(encoder, made), documents, strangers, false_accept, progress)
+
+
+def choose_layout(layout: str, documents: int, bits: int, effort: int) -> str:
+    """What layout "auto" stands for, and any other if it can be used.
+
+    :raises BitwrenError: when effort is none, or would change nothing; when the width is too large for the layout.
+    """
+    if layout == "auto":
+        pays = documents >= RESIDUAL_FROM or effort < 100
+        layout = "residual" if pays and bits in residual.WIDTHS else "flat"
+    check_effort(effort)
+    if effort < 100 and layout != "residual":
+        raise BitwrenError(f"effort below 100 is for the residual layout: a table of layout {layout} is always searched exactly")
+    if layout == "residual":
+        residual.check_width(bits)
+    return layout
+
+
+def order_for(codes: Codes, layout: str) -> NDArray[np.int64]:
+    """The order of documents, int64 [N], that a layout wants them in."""
+    return ordering.order(codes, residual.LANES) if layout == "residual" else np.arange(len(codes))
+
+
+def make_table(
+    codes: Codes,
+    documents: Sequence[Document],
+    identity: bytes,
+    notes: dict[str, Any],
+    store_text: bool,
+    layout: str,
+    effort: int,
+) -> tables.Table:
+    """A table of codes, uint32 [N, bits / 32], and their documents, in the order that its layout wants; not calibrated yet.
+
+    :param identity: of the encoder. :param notes: for people.
+    """
+    records = [tables.Record(d.id, d.answer, d.text if store_text else None, d.label) for d in documents]
+    notes = {"made_by": f"bitwren {__version__}"} | notes
+    if effort < 100:
+        found = measure(codes, residual.LANES, effort)
+        notes["effort"] = {"percent": effort, "recall@10": round(found.recall, 3), "bytes_touched": round(found.touched, 3)}
+    return tables.Table(codes, records, np.ones(len(codes), dtype=bool), identity, None, notes, layout, effort=effort)
 
 
 def embed(
@@ -230,31 +283,9 @@ def write(bundle: Bundle, directory: Path) -> int:
 
     :raises BitwrenError: when the directory holds something else, or cannot be written.
     """
-    others = _other_files(directory)
-    if others:
-        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new or a bundle's directory")
-    files = {ENCODER_FILE: lower.write(bundle.encoder), TABLE_FILE: tables.write(bundle.table)}
-    staging: Path | None = None
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        new, old = staging / "new", staging / "old"
-        for name, data in files.items():
-            container.write_atomic(new / name, data)
-        if directory.exists():
-            os.rename(directory, old)
-        try:
-            os.rename(new, directory)
-        except BaseException:
-            if old.exists():
-                os.rename(old, directory)
-            raise
-    except OSError as error:
-        raise BitwrenError(f"{directory} cannot be written: {error.strerror}; nothing was changed") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    return sum(map(len, files.values()))
+    encoder = {} if isinstance(bundle.encoder, Elsewhere) else {ENCODER_FILE: lower.write(bundle.encoder)}
+    files = encoder | {TABLE_FILE: tables.write(bundle.table)}
+    return container.replace_folder(directory, files, FILES)
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -272,7 +303,7 @@ def describe(path: Path) -> dict[str, Any]:
             "layout": found.layout + (f", blocks of {found.lanes}" if found.layout == "residual" else ""),
             "threshold": found.threshold,
             "stores_text": found.records[0].text is not None,
-            "encoder": found.identity.hex(),
+            "encoder": "none: codes from elsewhere" if found.identity == ELSEWHERE else found.identity.hex(),
         } | _describe_stages(found)
         notes = found.notes
     else:
@@ -312,9 +343,3 @@ def _describe_stages(table: tables.Table) -> dict[str, Any]:
     if fields["stages"] != "hamming":
         fields["score_thresholds"] = [None if score == tables.NO_SCORE else score for score in table.score_thresholds]
     return fields
-
-
-def _other_files(directory: Path) -> list[str]:
-    if directory.is_dir():
-        return sorted(file.name for file in directory.iterdir() if file.name not in (ENCODER_FILE, TABLE_FILE))
-    return [directory.name] if directory.exists() else []

@@ -90,8 +90,11 @@ def by_codes(
 
 
 def meanings(documents: Sequence[Document] | Sequence[Record]) -> NDArray[np.int64]:
-    """A number for what each document means, [N]: those with one label, or without labels one answer, mean the same."""
-    names = [document.label or document.answer for document in documents]
+    """A number for what each document means, [N]: those with one label, or without labels one answer, mean the same.
+
+    One without either is by itself.
+    """
+    names = [document.label or document.answer or document.id for document in documents]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], dtype=np.int64)
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import FormatError
+from .errors import BitwrenError, FormatError
 
 PAGE = 4096
 VERSION = 1
@@ -141,6 +142,44 @@ def write_atomic(path: Path, data: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def replace_folder(directory: Path, files: Mapping[str, bytes], known: Collection[str]) -> int:
+    """Write a directory of files as a whole; returns their bytes. What was there is replaced only once everything is written.
+
+    :param known: names of files that may be there already.
+    :raises BitwrenError: when the directory holds something else, or cannot be written.
+    """
+    others = _other_files(directory, known)
+    if others:
+        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new one, or an earlier result's")
+    staging: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        new, old = staging / "new", staging / "old"
+        for name, data in files.items():
+            write_atomic(new / name, data)
+        if directory.exists():
+            os.rename(directory, old)
+        try:
+            os.rename(new, directory)
+        except BaseException:
+            if old.exists():
+                os.rename(old, directory)
+            raise
+    except OSError as error:
+        raise BitwrenError(f"{directory} cannot be written: {error.strerror}; nothing was changed") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+    return sum(map(len, files.values()))
+
+
+def _other_files(directory: Path, known: Collection[str]) -> list[str]:
+    if directory.is_dir():
+        return sorted(file.name for file in directory.iterdir() if file.name not in known)
+    return [directory.name] if directory.exists() else []
 
 
 def _notes(padded: bytes) -> dict[str, Any]:

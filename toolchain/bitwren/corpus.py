@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,18 +37,19 @@ class Question:
     label: str
 
 
-def read_corpus(path: Path) -> list[Document]:
+def read_corpus(path: Path, columns: Sequence[str] = ("text",)) -> list[Document]:
     """Read a corpus: column ``text``; if there, ``id`` (else the row number from 0), ``answer`` (else text), ``label``.
 
+    :param columns: of which one must be there, and the first that is must be filled in each row.
     :raises CorpusError: when the file cannot be read or any row cannot be used; nothing is skipped silently.
     """
     documents: list[Document] = []
     lines_of_ids: dict[str, int] = {}
-    for line, row in _rows(path, "text"):
-        text = row["text"].strip()
+    for line, row in _rows(path, columns):
+        text = row.get("text", "").strip()
         identity = row.get("id", "").strip() or str(len(documents))
         document = Document(identity, text, row.get("answer", "").strip() or text, row.get("label", "").strip())
-        _check(path, line, document)
+        check_document(f"{path}:{line}", document)
         if identity in lines_of_ids:
             raise CorpusError(
                 f"{path}:{line}: id {identity!r} is already used in line {lines_of_ids[identity]}; ids must be unique"
@@ -56,7 +57,7 @@ def read_corpus(path: Path) -> list[Document]:
         lines_of_ids[identity] = line
         documents.append(document)
     if not documents:
-        raise CorpusError(f"{path} holds no documents: it needs a header with a 'text' column and at least one row")
+        raise CorpusError(f"{path} holds no documents: it needs a header with a '{columns[0]}' column and at least one row")
     return documents
 
 
@@ -66,7 +67,8 @@ def read_questions(path: Path) -> list[Question]:
     :raises CorpusError: as :func:`read_corpus`.
     """
     questions = [
-        Question(row["query"].strip(), row.get("id", "").strip(), row.get("label", "").strip()) for _, row in _rows(path, "query")
+        Question(row["query"].strip(), row.get("id", "").strip(), row.get("label", "").strip())
+        for _, row in _rows(path, ["query"])
     ]
     if not questions:
         raise CorpusError(f"{path} holds no questions: it needs a header with a 'query' column and at least one row")
@@ -86,17 +88,18 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def _rows(path: Path, required: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number (of the row's first line) and cells by column."""
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number (of the row's first line) and cells by column. :param columns: as :func:`read_corpus`."""
     text = _read_text(path)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         rows = _json_rows(path, text)
     else:
         rows = _csv_rows(path, text, "\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
     for line, row in rows:
-        if required not in row:
-            there = ", ".join(row) or "none"
-            raise CorpusError(f"{path}:{line}: there is no column '{required}' (columns: {there})")
+        required = next((name for name in columns if name in row), None)
+        if required is None:
+            wanted, there = "' or '".join(columns), ", ".join(row) or "none"
+            raise CorpusError(f"{path}:{line}: there is no column '{wanted}' (columns: {there})")
         if not row[required].strip():
             raise CorpusError(f"{path}:{line}: '{required}' is empty; fill it in or remove the row")
         yield line, row
@@ -155,7 +158,11 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, {str(name).lower(): str(cell) for name, cell in row.items()}
 
 
-def _check(path: Path, line: int, document: Document) -> None:
+def check_document(where: str, document: Document) -> None:
+    """Refuse what a table cannot hold, or one code cannot stand for.
+
+    :raises CorpusError: with where it was found.
+    """
     for name, value, limit in (
         ("text", document.text, MAX_TEXT_BYTES),
         ("id", document.id, MAX_ID_BYTES),
@@ -163,8 +170,8 @@ def _check(path: Path, line: int, document: Document) -> None:
     ):
         size = len(value.encode("utf-8", "surrogatepass"))
         if size > limit:
-            raise CorpusError(f"{path}:{line}: '{name}' has {size} bytes; at most {limit} are possible: split the row")
+            raise CorpusError(f"{where}: '{name}' has {size} bytes; at most {limit} are possible: split the row")
         try:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise CorpusError(f"{path}:{line}: '{name}' holds half a surrogate pair, which is not text") from error
+            raise CorpusError(f"{where}: '{name}' holds half a surrogate pair, which is not text") from error

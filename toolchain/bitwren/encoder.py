@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BitwrenError, FormatError
+from .errors import BitwrenError, FormatError, NoEncoder
 from .frontend import Rows, pool, rescale
 from .hamming import Codes, pack_bits
 from .projection import project
 from .text import words
 from .tokenizer import Vocabulary
 
+ELSEWHERE = bytes(16)
+"""In place of an encoder's identity in a table of codes from elsewhere."""
 MODELS = (Path(__file__).parent / "data" / "models", Path(__file__).parents[2] / "models")
 
 
@@ -147,6 +149,24 @@ class Encoder:
     def encode_vectors(self, vectors: NDArray[np.int8]) -> Codes:
         """Codes of int8 vectors [N, D]: the head alone."""
         return self.binarize(self.embed_vectors(vectors))
+
+
+class Elsewhere(Encoder):
+    """What stands in an encoder's place for codes from elsewhere: it knows their width, and refuses every text."""
+
+    @classmethod
+    def of(cls, bits: int) -> Elsewhere:
+        """The one for codes of so many bits."""
+        rows = Rows(np.zeros((0, 32), dtype=np.uint8), np.zeros(0, dtype=np.uint8), 8)
+        head = Dense(np.zeros((bits, 32), dtype=np.int8), np.zeros(bits, dtype=np.int32))
+        return cls(Vocabulary([], []), rows, (head,), ELSEWHERE, {})
+
+    def tokens(self, text: str | bytes) -> list[int]:
+        """Refuse the text.
+
+        :raises NoEncoder: always.
+        """
+        raise NoEncoder
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,17 @@ class EncoderMismatch(BitwrenError):
 
 class QueryError(BitwrenError):
     """A query, or a number of results, that cannot be searched for."""
+
+
+class VectorError(BitwrenError):
+    """Embeddings, or codes from elsewhere, that cannot be used."""
+
+
+class NoEncoder(BitwrenError):
+    """Text given to a table of codes from elsewhere; in the chip's words (firmware/bitwren/messages.py; a test compares)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this table's codes are from elsewhere, and it has no encoder for text: search it by code (search_code, or bitwren "
+            "search --vector); to add to it, import it again (bitwren import)"
+        )

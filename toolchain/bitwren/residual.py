@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FormatError
+from . import hamming
+from .errors import BitwrenError, FormatError
 from .hamming import Codes, pack_bits, unpack_bits
 
 LANES = 64
@@ -20,6 +21,8 @@ LANE_CHOICES = (32, 64)
 UNEVEN = 0.28
 """A plane is read early when at least this share of its block's documents differ from the majority in it."""
 _FIELD, _MASK = 10, (1 << 10) - 1
+WIDTHS = tuple(width for width in hamming.WIDTHS if width <= _MASK)
+"""Bits of a code: a block's statistics have no room for more."""
 _BATCH = 512
 
 
@@ -41,6 +44,15 @@ class Blocks:
     def words(self) -> int:
         """Words of a code."""
         return int(self.pivots.shape[1]) - 1
+
+
+def check_width(bits: int) -> None:
+    """Refuse codes that this layout has no room for.
+
+    :raises BitwrenError: when the width is none of :data:`WIDTHS`.
+    """
+    if bits not in WIDTHS:
+        raise BitwrenError(f"the residual layout takes codes of up to {WIDTHS[-1]} bits, not {bits}: choose layout flat or rows")
 
 
 def encode(codes: Codes, lanes: int = LANES) -> Blocks:
@@ -109,7 +121,7 @@ def unpack(pivots: bytes, code: bytes, count: int, bits: int, lanes: int, weight
 
     :raises FormatError: when the sections' sizes contradict the fields.
     """
-    known = lanes in LANE_CHOICES and weight_planes <= bits.bit_length()
+    known = bits in WIDTHS and lanes in LANE_CHOICES and weight_planes <= bits.bit_length()
     number = -(-count // lanes) if known else 0
     if not known or len(pivots) != number * (bits // 8 + 4) or len(code) != number * stride(bits, lanes, weight_planes):
         raise FormatError(f"{name} is damaged: its blocks do not fit its number of documents")

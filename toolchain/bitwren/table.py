@@ -24,6 +24,7 @@ from .vectors import Vectors
 MAGIC = "BWT1"
 NO_THRESHOLD = 0xFFFFFFFF
 MAX_SLOTS = (1 << 22) - 1
+"""Documents of a table; half as many of the widest codes, since a chip keeps distance and slot in one word."""
 LAYOUTS = ("flat", "residual", "rows")
 MAX_STAGED = 0xFFFF
 _TEXT_FLAG = 1
@@ -139,14 +140,19 @@ class Table:
         return self.threshold is None or hits[0].distance <= self.threshold
 
 
+def most_slots(bits: int) -> int:
+    """How many documents a table of this width can have."""
+    return MAX_SLOTS >> bits // WIDTHS[-1]
+
+
 def write(table: Table) -> bytes:
     """The bytes of a ``.bwt`` file.
 
     :raises FormatError: when the table is empty, too large or of a width that no chip searches.
     """
     slots, count = len(table.codes), len(table.codes) - table.staged
-    if not 1 <= count <= slots <= MAX_SLOTS or table.bits not in WIDTHS:
-        raise FormatError(f"a table holds 1 to {MAX_SLOTS} codes of {WIDTHS} bits, not {count} of {table.bits}")
+    if table.bits not in WIDTHS or not 1 <= count <= slots <= most_slots(table.bits):
+        raise FormatError(f"a table holds 1 to {most_slots(table.bits)} codes of {WIDTHS} bits, not {count} of {table.bits}")
     if table.staged > MAX_STAGED:
         raise FormatError(f"{table.staged} documents are appended; at most {MAX_STAGED} are possible: build the table again")
     with_text = all(record.text is not None for record in table.records)
@@ -157,6 +163,7 @@ def write(table: Table) -> bytes:
     lanes = weight_planes = 0
     codes, staged = np.split(table.codes.astype("<u4"), [count])
     if table.layout == "residual":
+        residual.check_width(table.bits)
         made = residual.encode(codes, table.lanes)
         lanes, weight_planes, blocks = made.lanes, made.weight_planes, residual.pack(made)
     else:
@@ -214,7 +221,7 @@ def read(data: bytes, name: str = "the table") -> Table:
         raise FormatError(f"{name} is damaged: its effort is {effort} percent")
     slots = count + staged
     live, offs, documents = (container.section(file, tag, name) for tag in ("LIVE", "OFFS", "DOCS"))
-    fits = 1 <= count <= slots <= MAX_SLOTS and bits in WIDTHS
+    fits = bits in WIDTHS and 1 <= count <= slots <= most_slots(bits)
     if not fits or len(live) != -(-slots // LANES) * 4 or len(offs) != 4 * (slots + 1):
         raise FormatError(f"{name} is damaged: its sections disagree about the number of documents")
     codes = _read_codes(file, name, count, bits, LAYOUTS[layout], lanes, weight_planes)

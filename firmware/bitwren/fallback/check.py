@@ -10,9 +10,10 @@ FOLD_AT = 320
 _SEED_AT = 544  # behind the fold table
 _VERSION, _MAX_SECTIONS = 1, 16
 _CRC_AT, _ENTRIES_AT, _FIELDS_AT = 12, 32, 288
-_WIDTHS = (64, 128, 256, 512)
+_WIDTHS = (64, 128, 256, 512, 1024)
 _MAX_SLOTS = 0x3FFFFF
 RESIDUAL, ROWS = 1, 2  # layouts; 0 is flat
+_MAX_RESIDUAL = 512
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
 LAYER = 32  # bytes of a layer's record
 MAX_UNITS = 1024
@@ -61,7 +62,7 @@ class Table:
         fields = unpack_from("<IHBBIBBH", source.need(_FIELDS_AT, 32), source.at)
         self.count, self.bits, self.layout, _, _, self.lanes, planes, staged = fields
         self.slots = self.count + staged
-        if self.count < 1 or self.slots > _MAX_SLOTS or self.bits not in _WIDTHS or self.layout > ROWS:
+        if self.count < 1 or self.bits not in _WIDTHS or self.slots > most_slots(self.bits) or self.layout > ROWS:
             raise Bad(FORMAT)
         self.codes, codes_size = _find_section(source, number, b"CODE")
         self.live, live_size = _find_section(source, number, b"LIVE")
@@ -76,7 +77,7 @@ class Table:
             raise Bad(FORMAT)
         if self.layout == RESIDUAL:
             lanes = self.lanes
-            if (lanes != 32 and lanes != 64) or 1 << planes > 2 * self.bits:
+            if self.bits > _MAX_RESIDUAL or (lanes != 32 and lanes != 64) or 1 << planes > 2 * self.bits:
                 raise Bad(FORMAT)
             blocks = (self.count + lanes - 1) // lanes
             self.pivots, size = _find_section(source, number, b"PIVT")
@@ -126,6 +127,11 @@ class Stages:
         if length % stride or length // stride > slots:
             raise Bad(FORMAT)
         return centre, vectors, stride, length // stride
+
+
+def most_slots(bits):
+    """How many slots a table of this width, with what is added to it, may have."""
+    return _MAX_SLOTS >> bits // 1024
 
 
 def check(source, magic, every_section):

@@ -12,7 +12,7 @@ class Core:
 
     ABI = 4
     # Of the native core: the work memory is taken and left alone.
-    ENCODE_WORK, SEARCH_WORK, RANK_WORK = 4096, 4100, 6144
+    ENCODE_WORK, SEARCH_WORK, RANK_WORK = 4096, 4096, 6144
     DEPTH = check.DEPTH
     MAX_TEXT = MAX_TEXT
     MIN_WINDOW = source.MIN_WINDOW
@@ -85,7 +85,8 @@ class Core:
             row = table.bits // 8
             demand(code, row, 4)
             slots = table.slots + (added.size // row if added else 0)
-            if natural(effort) == 0 or (live is not None and not holds(live, (slots + 31) // 32 * 4)):
+            short = live is not None and not holds(live, (slots + 31) // 32 * 4)
+            if natural(effort) == 0 or slots > check.most_slots(table.bits) or short:
                 return source.ARGUMENT
             return search.search(opened, table, bytearray(code)[:row], k, hits, self._loops, live, added, slots)
         except Bad as error:

@@ -113,7 +113,10 @@ def _near(at: int, step: int, view, code, bits: int, live: int, limit: int, out,
     """
     at += int(ptr8(view))  # noqa: F821
     query = ptr8(code)  # noqa: F821
-    counters = bytearray(40)
+    most = 7  # planes of a count, 11 where a code has 1024 bits
+    while bits >> most:
+        most += 1
+    counters = bytearray(4 * most)
     upper = ptr32(counters)  # noqa: F821
     ones = 0
     twos = 0
@@ -138,7 +141,7 @@ def _near(at: int, step: int, view, code, bits: int, live: int, limit: int, out,
         carry = (twos & two) | (both & b2)
         twos = both ^ b2
         place = 2
-        while carry and place < 10:
+        while carry and place < most:
             both = upper[place]
             upper[place] = both ^ carry
             carry &= both
@@ -152,7 +155,7 @@ def _near(at: int, step: int, view, code, bits: int, live: int, limit: int, out,
         if live >> lane & 1:
             distance = 0
             place = 0
-            while place < 10:
+            while place < most:
                 distance |= (upper[place] >> lane & 1) << place
                 place += 1
             if distance < limit:

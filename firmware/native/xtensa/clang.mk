@@ -14,7 +14,7 @@ TARGET := --target=xtensa-none-elf $(FEATURES:%=-Xclang -target-feature -Xclang 
 NEWLIB ?= /usr/include/newlib
 LIBC_HEADERS := -nostdlibinc -isystem $(NEWLIB)
 # LLVM makes no position-independent code for Xtensa, and none is needed: mpy_ld reaches everything through its own table.
-UNKNOWN := -fpic -fno-tree-loop-distribute-patterns -fno-schedule-insns
+UNKNOWN := -fpic -fno-tree-loop-distribute-patterns -fno-schedule-insns -fno-tree-ter
 CLANG = clang$(LLVM) $(TARGET) $(filter-out $(UNKNOWN),$(CFLAGS)) -ffreestanding $(LIBC_HEADERS)
 
 LINKED := $(BUILD)/whole.o

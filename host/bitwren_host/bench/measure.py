@@ -17,7 +17,7 @@ from .codes import Workload
 from .machine import Machine
 
 ROW_KERNELS = ("naive", "bytes", "swar", "merged", "harley_seal")
-SEARCH_WORK, SEARCH_CODE, ENCODE_WORK = 4100, 6400, 4096
+SEARCH_WORK, SEARCH_CODE, ENCODE_WORK = 4096, 6400, 4096
 _CODES = ("PIVT", "CODE")  # sections that a search reads codes from
 _NAIVE_MOST = 512  # codes of the bit-by-bit loop: an emulator does a few million of its steps a second
 _ONES = bytes(value.bit_count() for value in range(256))

@@ -27,7 +27,7 @@ from .machine import STACK_TOP, Machine
 
 ARCHITECTURES = ("rv32imc_zbb", "x64")
 _MEMORY = 0x80800000  # of the QEMU board, where firmware/native/bench/start_riscv.S looks for a job
-_WORK = 4100
+_WORK = 4096
 _JOB = {"rv32imc_zbb": "<8I", "x64": "<QI4xQI4xQQQI4x"}
 
 

@@ -13,6 +13,7 @@ from .ask import console, search
 from .bench import bench
 from .demo import demo
 from .doctor import doctor
+from .exchange import export, import_
 from .look import boards, inspect, ports
 from .make import append, build, delete
 from .measure import compare, evaluate, verify
@@ -24,7 +25,24 @@ def cli() -> None:
     """Semantic lookup on a microcontroller: build a table from a CSV, search it on the host or on a board."""
 
 
-for command in (build, append, delete, search, console, evaluate, compare, verify, inspect, boards, ports, doctor, demo, bench):
+for command in (
+    build,
+    append,
+    delete,
+    import_,
+    export,
+    search,
+    console,
+    evaluate,
+    compare,
+    verify,
+    inspect,
+    boards,
+    ports,
+    doctor,
+    demo,
+    bench,
+):
     cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ from bitwren.scoring import NAMES as NAMES_OF_STAGES
 from .. import show
 from ..console import ALWAYS_EXACT, answer_lines, converse
 from ..targets import NAMES, open_target
+from .exchange import search_vectors
 
 on_option = click.option(
     "--on", "target", type=click.Choice(NAMES), default="host", show_default=True, help="What searches the bundle."
@@ -40,7 +41,14 @@ stages_option = click.option(
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.argument("queries", nargs=-1, required=True)
+@click.argument("queries", nargs=-1)
+@click.option(
+    "--vector",
+    "vectors",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npy",
+    help="Instead of QUERIES: float embeddings [Q, D], or codes, uint8 [Q, bits / 8], least significant bit first.",
+)
 @k_option
 @effort_option
 @stages_option
@@ -50,6 +58,7 @@ stages_option = click.option(
 def search(
     directory: Path,
     queries: tuple[str, ...],
+    vectors: Path | None,
     k: int,
     effort: int | None,
     stages: str | None,
@@ -58,6 +67,15 @@ def search(
     as_json: bool,
 ) -> None:
     """Answer QUERIES from the bundle in DIRECTORY."""
+    if vectors:
+        if queries or target != "host":
+            raise click.UsageError("--vector is searched on the host alone, and without QUERIES")
+        if stages not in (None, "hamming"):
+            raise click.UsageError("--vector is ranked by distance alone: leave out --stages")
+        search_vectors(directory, vectors, k, effort, as_json)
+        return
+    if not queries:
+        raise click.UsageError("Missing argument 'QUERIES...', or --vector FILE.npy")
     with open_target(target, directory, firmware) as found:
         bits = 0 if as_json else int(found.info()["bits"])
         for query in queries:

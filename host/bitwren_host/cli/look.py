@@ -10,7 +10,7 @@ import click
 from serial.tools.list_ports import comports
 
 from bitwren.boards import all_boards
-from bitwren.bundle import ENCODER_FILE, TABLE_FILE, describe
+from bitwren.bundle import describe, parts
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
@@ -20,7 +20,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdo
 @json_option
 def inspect(path: Path, as_json: bool) -> None:
     """Check a .bwe or .bwt file, or a bundle's directory, and show what is in it."""
-    files = [path / ENCODER_FILE, path / TABLE_FILE] if path.is_dir() else [path]
+    files = parts(path) if path.is_dir() else [path]
     found = [describe(file) for file in files]
     if as_json:
         click.echo(json.dumps(found if path.is_dir() else found[0], ensure_ascii=False, indent=2))

@@ -18,6 +18,7 @@ from bitwren.evaluate import first_right
 from bitwren.holdout import leave_one_out
 from bitwren.intervals import wilson
 from bitwren.steps import document_texts
+from bitwren.table import Table
 from bitwren.train.teacher import Teacher, available, cache_folder
 
 from .. import show
@@ -28,20 +29,16 @@ NO_TEACHER = (
 )
 
 
-@click.command()
-@click.argument("corpus", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's directory.")
-@click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
-@click.option("--bits", default=512, show_default=True, help="Bits of a code: 64, 128, 256 or 512.")
-@click.option(
+output_option = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's directory.")
+layout_option = click.option(
     "--layout",
     type=click.Choice(["auto", "flat", "residual", "rows"]),
     default="auto",
     show_default=True,
-    help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash, rows are for chips "
-    "with a popcount instruction. auto takes one of the first two.",
+    help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash (up to 512 bits), "
+    "rows are for chips with a popcount instruction. auto takes one of the first two.",
 )
-@click.option(
+effort_option = click.option(
     "--effort",
     default=100,
     show_default=True,
@@ -49,6 +46,16 @@ NO_TEACHER = (
     help="Of a residual table's codes that a search reads unless it asks for another share: below 100 it is faster and may miss "
     "a document; how often is measured and shown.",
 )
+store_text_option = click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@output_option
+@click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
+@click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as the encoder has them.")
+@layout_option
+@effort_option
 @click.option(
     "--vectors",
     type=click.Choice(["0", "2", "4", "8"]),
@@ -71,7 +78,7 @@ NO_TEACHER = (
     help="A sentence-transformers name or folder that says where documents belong; auto: all-MiniLM-L6-v2 where "
     "bitwren[train] is installed; none.",
 )
-@click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
+@store_text_option
 @click.option(
     "--false-accept",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -134,9 +141,14 @@ def build(
     if right is not None:
         _check_recall(right, min_recall)
     size = bundle.write(made, output)
-    threshold = made.table.threshold
-    click.echo(f"{output}: {len(documents)} documents, {bits} bits each, {size / 1024:.0f} KB of flash", err=True)
-    if measured := made.table.notes.get("effort"):
+    tell(output, made.table, effort, size)
+
+
+def tell(output: Path, table: Table, effort: int, size: int) -> None:
+    """Say on stderr what was made, in ``size`` bytes, and what its effort and threshold are."""
+    threshold = table.threshold
+    click.echo(f"{output}: {len(table.records)} documents, {table.bits} bits each, {size / 1024:.0f} KB of flash", err=True)
+    if measured := table.notes.get("effort"):
         recall, touched = 100 * measured["recall@10"], 100 * measured["bytes_touched"]
         finds = f"finds {recall:.1f} % of a document's ten nearest and reads {touched:.1f} % of the codes' bytes"
         click.echo(f"an effort of {effort} % {finds}", err=True)
