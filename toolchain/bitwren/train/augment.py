@@ -24,7 +24,7 @@ def augment(text: str, random: np.random.Generator, drop: float, typo: float) ->
 
 
 def mistype(word: str, random: np.random.Generator) -> str:
-    """A word of at least four letters with two neighbours swapped, or a letter dropped, doubled or replaced, but not its first."""
+    """A word of four letters or more with two neighbours swapped, or a letter dropped, doubled or replaced, but not the first."""
     if len(word) < 4:
         return word
     place = int(random.integers(1, len(word) - 1))

@@ -39,7 +39,7 @@ class Hyper:
     :ivar tau: temperature of the teacher's similarities.
     :ivar mse: weight of the squared error of similarities beside the cross-entropy.
     :ivar float_weight: of the outputs' own similarities (with ``learned``, of every prefix).
-    :ivar vector_bits: the outputs are rounded to so many bits there and in the next, as documents' vectors in a table are; 0: not.
+    :ivar vector_bits: the outputs are rounded to so many bits there and in the next, as a table's vectors are; 0: not.
     :ivar asymmetric_weight: of the outputs' similarities to the teacher's principal components.
     :ivar code_weight: of the codes' similarities.
     :ivar gradient: of a sign: ``straight-through`` takes a tanh's, ``continuation`` puts a tanh in the sign's place, which it
