@@ -15,6 +15,8 @@ from .lexical import HASH_BITS, Words
 
 GROUP = 32
 """Buckets whose lists begin at one offset."""
+BITMAP = 5
+"""A list of at least one in so many documents is a bitmap."""
 LONG = 255
 """Length byte of a list that begins with its own length, of three bytes, those included."""
 _HEAD = struct.Struct("<IBBHI")  # documents, hash bits, zero, mean length, zero
@@ -24,8 +26,12 @@ Ints = NDArray[np.int64]
 
 
 def parameter(documents: int, count: int) -> int:
-    """Rice parameter for a list of that many of ``count`` documents: the remainder's bits, for gaps of mean count / documents."""
-    return max(0, (count * 11 // (documents * 16)).bit_length() - 1)
+    """Rice parameter for a list of that many of ``count`` documents: the remainder's bits, for gaps of mean count / documents.
+
+    0 makes a bitmap: each bit says of one slot whether it is passed over. That is what the commonest terms get, since a chip can
+    ask it about single slots; otherwise the largest one whose power of two is at most 15/16 of the mean gap.
+    """
+    return 0 if documents * BITMAP >= count else max(1, (count * 15 // (documents * 16)).bit_length() - 1)
 
 
 def pack(words: Words) -> bytes:
