@@ -327,8 +327,8 @@ uint32_t bw_square_root(uint32_t value);
 /* A term's list of documents. */
 typedef struct bw_list {
     uint32_t next; /* where it goes on, in the file: a whole word; a bitmap's first byte */
-    uint32_t bits; /* read and not decoded yet, inverted, below a 1; of a bitmap: whether `slot` is the last posting's */
-    int32_t slot;  /* of the next posting, decoded and not counted; of a bitmap: all from here on are none */
+    uint32_t bits; /* read and not decoded yet, inverted, below a 1 */
+    int32_t slot;  /* of the next posting, decoded and not counted; of a bitmap: how many it has bits for */
     uint32_t left; /* postings, that one included */
     uint16_t rarity, parameter;
 } bw_list;

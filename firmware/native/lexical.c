@@ -153,16 +153,15 @@ static uint32_t rice_parameter(uint32_t documents, uint32_t count) {
     return parameter;
 }
 
-/* A list from its postings on, `at` in the file. A bitmap's slots are certain up to its last byte, which may be padded. Another list is
- * to be decoded from the posting before its first, in slot -1. Returns 0 or an error. */
+/* A list from its postings on, `at` in the file: a bitmap, or one that is to be decoded from the posting before its first, in slot -1.
+ * Returns 0 or an error. */
 static int start_list(bw_source *source, uint32_t at, uint32_t bytes, uint32_t documents, bw_list *list) {
     uint32_t skip = 8 * (at & 3), scratch;
     list->left = documents;
     if (list->parameter == 0) {
         list->next = at;
-        list->slot = (int32_t)(8 * bytes) - 8;
-        list->bits = 0;
-        return bytes > 0 ? BW_OK : BW_ERR_FORMAT;
+        list->slot = (int32_t)(8 * bytes);
+        return BW_OK;
     }
     list->left++;
     list->next = at & ~3u;
@@ -305,31 +304,11 @@ int bw_add_window(bw_words *words, uint32_t first, uint32_t end) {
     return BW_OK;
 }
 
-/* Where a bitmap's last posting is in its last byte: what is zero behind it is padding. Returns 0 or an error. */
-static int find_end(bw_source *source, bw_list *list) {
-    uint32_t bytes = (uint32_t)list->slot / 8, scratch;
-    for (uint32_t i = 0; i <= bytes; i++) {
-        const uint8_t *at = bw_fetch(source, list->next + i, 1, bytes + 1 - i, (uint8_t *)&scratch);
-        if (!at) {
-            return BW_ERR_READ;
-        }
-        for (uint32_t bit = 1; bit < 0x100 && list->left > 0; bit <<= 1) {
-            list->left -= (*at & bit) == 0;
-            list->slot += i == bytes;
-        }
-    }
-    list->bits = 1; /* it is known */
-    return list->left == 0 ? BW_OK : BW_ERR_FORMAT;
-}
-
 /* Whether a slot has no posting in a bitmap: 1, 0 or an error. */
-static __attribute__((noinline)) int is_not_in_bitmap(bw_source *source, bw_list *list, uint32_t slot) {
+static int is_not_in_bitmap(bw_source *source, const bw_list *list, uint32_t slot) {
     uint32_t scratch;
-    if ((int32_t)slot >= list->slot) {
-        int status = list->bits ? BW_OK : find_end(source, list);
-        if (status < 0 || (int32_t)slot >= list->slot) {
-            return status < 0 ? status : 1;
-        }
+    if (slot >= (uint32_t)list->slot) {
+        return 1;
     }
     const uint8_t *at = bw_fetch(source, list->next + slot / 8, 1, 1, (uint8_t *)&scratch);
     return at ? *at >> (slot & 7) & 1 : BW_ERR_READ;
@@ -355,7 +334,7 @@ int bw_word_score(const bw_words *words, uint32_t slot, uint32_t sum, uint32_t g
         const bw_near *near = words->near;
         return (int)near_score(near, near + words->bitmaps, (slot - words->first) / 8, 1u << (slot & 7), sum, gain, least);
     }
-    for (bw_list *list = words->list, *end = list + words->bitmaps; list < end; list++) {
+    for (const bw_list *list = words->list, *end = list + words->bitmaps; list < end; list++) {
         int absent = is_not_in_bitmap(words->source, list, slot);
         if (absent < 0) {
             return absent;
