@@ -314,6 +314,9 @@ int bw_open_vectors(bw_source *source, const bw_table *table, const bw_stages *s
 /* The cosine of query and document, in 1/4096. Returns 0 or an error. */
 int bw_similarity(const bw_vectors *vectors, uint32_t slot, int32_t *similarity);
 
+/* Words of a part of a row, fields of so many bits, times the packed query's. */
+uint32_t bw_add_products(const bw_word *row, const bw_word *end, const uint32_t *packed, uint32_t bits);
+
 /* numerator / denominator; 2^bits - 1 when that is more. The denominator is 1 to 2^31. Few of these are needed for a query: they
  * are shifted, which costs ten instructions a bit. */
 uint32_t bw_divide(uint32_t numerator, uint32_t denominator, uint32_t bits);
@@ -324,11 +327,17 @@ uint32_t bw_square_root(uint32_t value);
 /* A term's list of documents. */
 typedef struct bw_list {
     uint32_t next; /* where it goes on, in the file: a whole word; a bitmap's first byte */
-    uint32_t bits; /* read and not decoded yet, inverted, below a 1; of a bitmap: whether `slot` is the last posting's */
-    int32_t slot;  /* of the next posting, decoded and not counted; of a bitmap: all from here on are none */
+    uint32_t bits; /* read and not decoded yet, inverted, below a 1 */
+    int32_t slot;  /* of the next posting, decoded and not counted; of a bitmap: how many it has bits for */
     uint32_t left; /* postings, that one included */
     uint16_t rarity, parameter;
 } bw_list;
+
+/* Where a window's part of a bitmap is in memory. */
+typedef struct bw_near {
+    const uint8_t *at;
+    uint32_t rarity;
+} bw_near;
 
 /* A table's word index and the terms of a query (lexical.c). */
 typedef struct bw_words {
@@ -340,8 +349,9 @@ typedef struct bw_words {
     uint32_t window;                     /* slots that there are sums for: a multiple of 32 */
     bw_list *list;                       /* of each term */
     bw_word *sums;                       /* 16 bits each, two a word */
-    uint32_t near_slot, near_slots;      /* slots whose gains lie together in memory ... */
-    const uint8_t *near;                 /* ... there */
+    uint32_t first;                      /* slot of the window */
+    bw_near *near;                       /* of each bitmap, and up to which slot these may be asked */
+    uint32_t near_end;
 } bw_words;
 
 /* Read and check the head of the index. Returns 0 or an error. */
@@ -353,13 +363,20 @@ int bw_start_words(bw_words *words, bw_source *fold, const uint8_t *text, uint32
 /* Add up the rarities of slots [first, end), at most words->window and later ones with each call, without the bitmaps'. */
 int bw_add_window(bw_words *words, uint32_t first, uint32_t end);
 
-/* A slot's gain, or an error. */
-int bw_gain(bw_words *words, uint32_t slot);
+/* A sum of a slot of the window, bitmaps included now, times its gain; 0 where that is not more than `least`; or an error. */
+int bw_word_score(const bw_words *words, uint32_t slot, uint32_t sum, uint32_t gain, uint32_t least);
 
-/* A slot's sum, bitmaps included now, times its gain; or an error. */
-int bw_word_score(bw_words *words, uint32_t slot, uint32_t sum, uint32_t gain);
+/* Sums that are not enough for the best, and so are passed over (postings.c; stages_thumb.S knows the offsets). */
+typedef struct bw_passing {
+    uint32_t added, tested;  /* of two sums in a word one may be enough if a tested bit is set when this is added ... */
+    uint32_t bitmaps, least; /* ... and it is if its own, with all bitmaps, times its gain are more than the least */
+    const uint8_t *gains;    /* from the first sum's slot on */
+} bw_passing;
 
-/* A list being decoded (postings.c, postings_thumb.S, which knows the offsets of the first nine words). */
+/* The first word with a sum that may be enough, or the end. What is before is 0 then. */
+bw_word *bw_pass_sums(bw_word *sum, const bw_word *end, const bw_passing *passing);
+
+/* A list being decoded (postings.c, stages_thumb.S, which knows the offsets of the first nine words). */
 typedef struct bw_postings {
     uint32_t bits;
     const bw_word *at, *end; /* words in memory */

@@ -9,6 +9,7 @@ enum {
     LONG = 255,         /* length of a list that begins with its length ... */
     LONG_HEAD = 3,      /* ... in three bytes */
     MOST_HEAD = 7,      /* bytes of a list before its postings: those and the number of documents */
+    BITMAP = 5,         /* a list of at least one in so many slots is one */
     MOST_TERMS = 128,
     SHORTEST_STEM = 3
 };
@@ -31,7 +32,6 @@ int bw_open_words(bw_source *source, const bw_table *table, const bw_section *se
     words->source = source;
     words->count = bw_load32(head);
     words->hash_bits = head[4];
-    words->near_slots = 0;
     if (words->count == 0 || words->count > table->count + table->staged || words->hash_bits < 8 || words->hash_bits > 16) {
         return BW_ERR_FORMAT;
     }
@@ -63,7 +63,7 @@ static uint32_t stem_length(const uint8_t *word, uint32_t length) {
 }
 
 /* Add a term's bucket to `count` others, unless it is one of them. Returns how many there are then. */
-static uint32_t add_bucket(uint16_t *buckets, uint32_t count, uint32_t hashed, uint32_t hash_bits) {
+static __attribute__((noinline)) uint32_t add_bucket(uint16_t *buckets, uint32_t count, uint32_t hashed, uint32_t hash_bits) {
     uint32_t bucket = hashed * 0x9E3779B1u >> (32 - hash_bits), at = 0;
     buckets[count] = (uint16_t)bucket;
     while (buckets[at] != bucket) {
@@ -95,7 +95,7 @@ static int split(bw_source *fold, const uint8_t *bytes, uint32_t length, uint32_
 }
 
 /* A logarithm to base 2 in sixteenths, with straight lines between powers of two, of 1 to 2^28 - 1. */
-static uint32_t logarithm(uint32_t value) {
+static __attribute__((noinline)) uint32_t logarithm(uint32_t value) {
     uint32_t whole = 0;
     while (value >> whole > 1) {
         whole++;
@@ -105,8 +105,8 @@ static uint32_t logarithm(uint32_t value) {
 
 /* Where a bucket's list is, in the section's lists, and its bytes. Returns how many of those say so again (0 or LONG_HEAD), or an
  * error. */
-static int find_list(const bw_words *words, uint32_t bucket, uint32_t *begin, uint32_t *size) {
-    uint32_t group[GROUP_BYTES / 4], scratch;
+static __attribute__((noinline)) int find_list(const bw_words *words, uint32_t bucket, uint32_t *begin, uint32_t *size) {
+    uint32_t group[GROUP_BYTES / 4], scratch, from, length;
     const uint8_t *at = bw_fetch(words->source, words->groups + bucket / GROUP * GROUP_BYTES, GROUP_BYTES, GROUP_BYTES,
                                  (uint8_t *)group);
     if (!at) {
@@ -116,48 +116,52 @@ static int find_list(const bw_words *words, uint32_t bucket, uint32_t *begin, ui
         group[i] = ((const bw_word *)(const void *)at)[i]; /* the next fetch may overwrite it */
     }
     const uint8_t *sizes = (const uint8_t *)(group + 1), *own = sizes + bucket % GROUP;
-    *begin = group[0];
-    for (;; sizes++) {
-        *size = *sizes;
-        if (*begin > words->size) {
+    for (from = group[0];; sizes++) {
+        length = *sizes;
+        if (from > words->size) {
             return BW_ERR_FORMAT;
         }
-        if (*sizes == LONG) {
-            at = bw_fetch(words->source, words->lists + *begin, LONG_HEAD, LONG_HEAD, (uint8_t *)&scratch);
+        if (length == LONG) {
+            at = bw_fetch(words->source, words->lists + from, LONG_HEAD, LONG_HEAD, (uint8_t *)&scratch);
             if (!at) {
                 return BW_ERR_READ;
             }
-            *size = bw_load16(at) | (uint32_t)at[2] << 16;
-        }
-        if (*size > words->size - *begin) {
-            return BW_ERR_FORMAT;
+            length = bw_load16(at) | (uint32_t)at[2] << 16;
         }
         if (sizes == own) {
-            return *sizes == LONG ? LONG_HEAD : 0;
+            break;
         }
-        *begin += *size;
+        from += length;
     }
+    *begin = from;
+    *size = length;
+    if (length > words->size - from) {
+        return BW_ERR_FORMAT;
+    }
+    return *own == LONG ? LONG_HEAD : 0;
 }
 
-/* Rice parameter of a list: the largest one whose power of two is at most 11/16 of the mean gap, or 0. */
+/* Rice parameter of a list: 0, which makes a bitmap, or else the largest one whose power of two is at most 15/16 of the mean gap. */
 static uint32_t rice_parameter(uint32_t documents, uint32_t count) {
-    uint32_t parameter = 0;
-    while (documents << 5 << parameter <= count * 11) {
+    uint32_t parameter = 1;
+    if (documents * BITMAP >= count) {
+        return 0;
+    }
+    while (documents << 5 << parameter <= count * 15) {
         parameter++;
     }
     return parameter;
 }
 
-/* A list from its postings on, `at` in the file. A bitmap's slots are certain up to its last byte, which may be padded. Another list is
- * to be decoded from the posting before its first, in slot -1. Returns 0 or an error. */
+/* A list from its postings on, `at` in the file: a bitmap, or one that is to be decoded from the posting before its first, in slot -1.
+ * Returns 0 or an error. */
 static int start_list(bw_source *source, uint32_t at, uint32_t bytes, uint32_t documents, bw_list *list) {
     uint32_t skip = 8 * (at & 3), scratch;
     list->left = documents;
     if (list->parameter == 0) {
         list->next = at;
-        list->slot = (int32_t)(8 * bytes) - 8;
-        list->bits = 0;
-        return bytes > 0 ? BW_OK : BW_ERR_FORMAT;
+        list->slot = (int32_t)(8 * bytes);
+        return BW_OK;
     }
     list->left++;
     list->next = at & ~3u;
@@ -172,6 +176,12 @@ static int start_list(bw_source *source, uint32_t at, uint32_t bytes, uint32_t d
         list->next += 4;
     }
     return BW_OK;
+}
+
+static void copy(bw_list *to, const bw_list *from) {
+    for (uint32_t i = 0; i < sizeof(bw_list) / 4; i++) {
+        ((bw_word *)(void *)to)[i] = ((const bw_word *)(const void *)from)[i];
+    }
 }
 
 /* Take up a bucket: what it is worth, and its list unless that is empty. Returns 0 or an error. */
@@ -205,12 +215,12 @@ static int add_list(bw_words *words, uint32_t bucket) {
     }
     bw_list *list = words->list + words->terms++;
     uint32_t parameter = rice_parameter(documents, words->count);
-    if (parameter == 0) { /* bitmaps come first */
-        bw_list *first = words->list + words->bitmaps++;
-        for (uint32_t i = 0; i < sizeof(bw_list) / 4; i++) {
-            ((bw_word *)(void *)list)[i] = ((bw_word *)(void *)first)[i];
+    if (parameter == 0) { /* bitmaps come first, the rarest before */
+        copy(list, words->list + words->bitmaps);
+        list = words->list + words->bitmaps++;
+        for (; list > words->list && list[-1].rarity < rarity; list--) {
+            copy(list, list - 1);
         }
-        list = first;
         words->bitmaps_total += rarity;
     }
     list->rarity = (uint16_t)rarity;
@@ -231,10 +241,11 @@ int bw_start_words(bw_words *words, bw_source *fold, const uint8_t *text, uint32
     for (int i = 0; i < buckets && status == BW_OK; i++) {
         status = add_list(words, memory->buckets[i]);
     }
-    words->sums = (bw_word *)(void *)(words->list + words->terms) + 1; /* slot -1 is counted, too */
+    words->near = (bw_near *)(((uintptr_t)(words->list + words->terms) + sizeof(void *) - 1) & ~(sizeof(void *) - 1));
+    words->sums = (bw_word *)(void *)(words->near + words->bitmaps) + 1; /* slot -1 is counted, too */
     words->window = (uint32_t)(work + BW_RANK_WORK - (uint8_t *)words->sums) / 2 & ~(BW_LANES - 1u);
-    for (uint32_t i = 0; i < words->window / 2; i++) {
-        words->sums[i] = 0;
+    for (bw_word *sum = words->sums, *end = sum + words->window / 2; sum < end; sum++) {
+        *sum = 0;
     }
     return status;
 }
@@ -261,6 +272,17 @@ int bw_more_postings(bw_postings *postings) {
 
 int bw_add_window(bw_words *words, uint32_t first, uint32_t end) {
     bw_postings postings;
+    words->first = first;
+    words->near_end = end;
+    for (uint32_t i = 0; i < words->bitmaps; i++) {
+        const bw_list *list = words->list + i;
+        uint32_t bytes = bw_span(words->source, list->next + first / 8, &words->near[i].at);
+        words->near[i].rarity = list->rarity;
+        words->near_end = bw_min(words->near_end, (uint32_t)list->slot);
+        if (words->source->read || bytes < (end - first + 7) / 8) {
+            words->near_end = 0;
+        }
+    }
     postings.source = words->source;
     postings.end_of_lists = (words->lists + words->size + 3) & ~3u;
     postings.sums_end = (uint8_t *)words->sums + 2 * (end - first);
@@ -288,56 +310,42 @@ int bw_add_window(bw_words *words, uint32_t first, uint32_t end) {
     return BW_OK;
 }
 
-/* Where a bitmap's last posting is in its last byte: what is zero behind it is padding. Returns 0 or an error. */
-static int find_end(bw_source *source, bw_list *list) {
-    uint32_t bytes = (uint32_t)list->slot / 8, scratch;
-    for (uint32_t i = 0; i <= bytes; i++) {
-        const uint8_t *at = bw_fetch(source, list->next + i, 1, bytes + 1 - i, (uint8_t *)&scratch);
-        if (!at) {
-            return BW_ERR_READ;
-        }
-        for (uint32_t bit = 1; bit < 0x100 && list->left > 0; bit <<= 1) {
-            list->left -= (*at & bit) == 0;
-            list->slot += i == bytes;
-        }
-    }
-    list->bits = 1; /* it is known */
-    return list->left == 0 ? BW_OK : BW_ERR_FORMAT;
-}
-
-/* Whether a slot has a posting in a bitmap: 1, 0 or an error. */
-static int is_in_bitmap(bw_source *source, bw_list *list, uint32_t slot) {
+/* Whether a slot has no posting in a bitmap: 1, 0 or an error. */
+static int is_not_in_bitmap(bw_source *source, const bw_list *list, uint32_t slot) {
     uint32_t scratch;
-    if ((int32_t)slot >= list->slot) {
-        int status = list->bits ? BW_OK : find_end(source, list);
-        if (status < 0 || (int32_t)slot >= list->slot) {
-            return status;
-        }
+    if (slot >= (uint32_t)list->slot) {
+        return 1;
     }
     const uint8_t *at = bw_fetch(source, list->next + slot / 8, 1, 1, (uint8_t *)&scratch);
-    return at ? ~*at >> (slot & 7) & 1 : BW_ERR_READ;
+    return at ? *at >> (slot & 7) & 1 : BW_ERR_READ;
 }
 
-int bw_gain(bw_words *words, uint32_t slot) {
-    if (slot - words->near_slot >= words->near_slots) {
-        words->near_slot = slot;
-        words->near_slots = words->source->read ? 0 : bw_span(words->source, words->gains + slot, &words->near);
-        if (words->near_slots == 0) {
-            uint32_t scratch;
-            const uint8_t *at = bw_fetch(words->source, words->gains + slot, 1, BW_MIN_WINDOW, (uint8_t *)&scratch);
-            return at ? *at : BW_ERR_READ;
+/* The same as below where all of the window's part of each bitmap lies together in memory. */
+static __attribute__((noinline)) uint32_t near_score(const bw_near *near, const bw_near *end, uint32_t byte, uint32_t bit,
+                                                     uint32_t sum, uint32_t gain, uint32_t least) {
+    for (; near < end; near++) {
+        if (near->at[byte] & bit) {
+            sum -= near->rarity;
+            if (sum * gain <= least) {
+                return 0;
+            }
         }
     }
-    return words->near[slot - words->near_slot];
+    return sum * gain;
 }
 
-int bw_word_score(bw_words *words, uint32_t slot, uint32_t sum, uint32_t gain) {
-    for (bw_list *list = words->list, *end = list + words->bitmaps; list < end; list++) {
-        int found = is_in_bitmap(words->source, list, slot);
-        if (found < 0) {
-            return found;
-        }
-        sum += found ? list->rarity : 0;
+int bw_word_score(const bw_words *words, uint32_t slot, uint32_t sum, uint32_t gain, uint32_t least) {
+    sum += words->bitmaps_total;
+    if (slot < words->near_end) {
+        const bw_near *near = words->near;
+        return (int)near_score(near, near + words->bitmaps, (slot - words->first) / 8, 1u << (slot & 7), sum, gain, least);
     }
-    return (int)(sum * gain);
+    for (const bw_list *list = words->list, *end = list + words->bitmaps; list < end; list++) {
+        int absent = is_not_in_bitmap(words->source, list, slot);
+        if (absent < 0) {
+            return absent;
+        }
+        sum -= absent ? list->rarity : 0;
+    }
+    return sum * gain > least ? (int)(sum * gain) : 0;
 }

@@ -15,6 +15,10 @@
 
 #include "bitwren.h"
 
+#ifndef BW_STAGES
+#define BW_STAGES 1 /* 0: without rank() */
+#endif
+
 enum { ABI = 4 };
 
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
@@ -173,14 +177,14 @@ static uint16_t *executable(uint8_t *work, size_t size, const bw_table *table) {
 #endif
 
 /* A buffer that may be left out, or None. */
-static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t index, uint32_t *length) {
+static const void *get_optional(size_t count, const mp_obj_t *arguments, size_t index, size_t alignment, uint32_t *length) {
     size_t size = 0;
-    const uint32_t *words = NULL;
-    if (index < count && arguments[index] != mp_const_none) {
-        words = get_buffer(arguments[index], MP_BUFFER_READ, 0, 4, &size);
+    const void *found = NULL;
+    if (optional(count, arguments, index) != mp_const_none) {
+        found = get_buffer(arguments[index], MP_BUFFER_READ, 0, alignment, &size);
     }
     *length = (uint32_t)size;
-    return words;
+    return found;
 }
 
 /* search(source, code, k, hits, work, effort=100, live=None, rows=None) -> number of hits, pairs (distance, slot) of 32 bits each, or
@@ -199,8 +203,8 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
         mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
     }
     uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, &size);
-    changes.live = get_words(count, arguments, 6, &changes.live_size);
-    changes.rows = get_words(count, arguments, 7, &changes.rows_size);
+    changes.live = get_optional(count, arguments, 6, 4, &changes.live_size);
+    changes.rows = get_optional(count, arguments, 7, 4, &changes.rows_size);
     int result = bw_open_table(&source, &table);
     if (result == BW_OK) {
         const uint32_t *code = get_buffer(arguments[1], MP_BUFFER_READ, table.bits / 8, 4, NULL);
@@ -211,6 +215,43 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     return mp_obj_new_int(result);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 8, search);
+
+#if BW_STAGES
+/* rank(table_source, encoder_source, text, code, embedding, hits, found, k, ranked, work, stages=3, live=None) -> number of results,
+ * or an error. hits: of which search() found `found`; embedding: encode()'s, or None where vectors are not asked for. ranked: room
+ * for found + DEPTH triples (score, distance, slot) of 32 bits each, the first ones the results. stages: 1 vectors, 2 words. */
+static mp_obj_t rank(size_t count, const mp_obj_t *arguments) {
+    bw_source source, fold;
+    bw_table table;
+    bw_changes changes;
+    bw_question question;
+    size_t length;
+    get_source(arguments[0], &source);
+    get_source(arguments[1], &fold);
+    question.fold = &fold;
+    question.text = get_buffer(arguments[2], MP_BUFFER_READ, 0, 1, &length);
+    question.length = (uint32_t)length;
+    question.embedding = get_optional(count, arguments, 4, 1, &question.units);
+    question.hits = get_buffer(arguments[5], MP_BUFFER_READ, 0, 4, &length);
+    question.found = get_unsigned(arguments[6]);
+    uint32_t k = get_unsigned(arguments[7]);
+    if (k == 0 || question.found > length / sizeof(bw_hit)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
+    }
+    bw_result *ranked =
+        get_buffer(arguments[8], MP_BUFFER_WRITE, (question.found + BW_DEPTH) * sizeof(bw_result), 4, NULL);
+    uint8_t *work = get_buffer(arguments[9], MP_BUFFER_WRITE, BW_RANK_WORK, 4, NULL);
+    uint32_t stages = count > 10 ? get_unsigned(arguments[10]) : BW_BY_VECTORS | BW_BY_WORDS;
+    changes.live = get_optional(count, arguments, 11, 4, &changes.live_size);
+    int result = bw_open_table(&source, &table);
+    if (result == BW_OK) {
+        question.code = get_buffer(arguments[3], MP_BUFFER_READ, table.bits / 8, 4, NULL);
+        result = bw_rank(&source, &table, &changes, &question, k, stages, ranked, work);
+    }
+    return mp_obj_new_int(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(rank_obj, 10, 12, rank);
+#endif
 
 /* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
 static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {
@@ -263,12 +304,21 @@ static mp_obj_t crc32(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t length_in
 static MP_DEFINE_CONST_FUN_OBJ_3(crc32_obj, crc32);
 
 /* What the module holds. mpy_ld and MicroPython's makefiles look for the names in the text, so they stand here in full. */
+#if BW_STAGES
+#define RANKING(FUNCTION, NUMBER) \
+    FUNCTION(MP_QSTR_rank, rank_obj) \
+    NUMBER(MP_QSTR_RANK_WORK, BW_RANK_WORK) \
+    NUMBER(MP_QSTR_DEPTH, BW_DEPTH)
+#else
+#define RANKING(FUNCTION, NUMBER)
+#endif
 #define CONTENTS(FUNCTION, NUMBER) \
     FUNCTION(MP_QSTR_check, check_obj) \
     FUNCTION(MP_QSTR_tokens, tokens_obj) \
     FUNCTION(MP_QSTR_encode, encode_obj) \
     FUNCTION(MP_QSTR_search, search_obj) \
     FUNCTION(MP_QSTR_record, record_obj) \
+    RANKING(FUNCTION, NUMBER) \
     FUNCTION(MP_QSTR_read, read_obj) \
     FUNCTION(MP_QSTR_crc32, crc32_obj) \
     NUMBER(MP_QSTR_ENCODE_WORK, BW_ENCODE_WORK) \

@@ -1,4 +1,4 @@
-/* Rice-coded gaps to sums in C, for chips that are not Arm. docs/format.md, "WORD". */
+/* Rice-coded gaps to sums, and on from them, in C: for chips that are not Arm, which have stages_thumb.S. docs/format.md, "WORD". */
 #include "internal.h"
 
 #ifndef __thumb__
@@ -59,6 +59,26 @@ int bw_add_postings(bw_postings *postings) {
     postings->left = left;
     postings->place = place;
     return left == 0 || place < postings->most ? BW_OK : BW_ERR_FORMAT;
+}
+
+/* Whether a sum may be enough. */
+BW_INLINE int is_enough(uint32_t sum, uint32_t gain, const bw_passing *passing) {
+    return (sum + passing->bitmaps) * gain > passing->least;
+}
+
+bw_word *bw_pass_sums(bw_word *sum, const bw_word *end, const bw_passing *passing) {
+    uint32_t added = passing->added, tested = passing->tested;
+    for (bw_word *first = sum; sum < end; sum++) {
+        uint32_t two = *sum;
+        if ((two + added) & tested) {
+            const uint8_t *gains = passing->gains + 2 * (sum - first);
+            if (is_enough(two & 0xFFFF, gains[0], passing) || is_enough(two >> 16, gains[1], passing)) {
+                break;
+            }
+        }
+        *sum = 0;
+    }
+    return sum;
 }
 
 #endif

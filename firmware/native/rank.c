@@ -8,8 +8,12 @@ enum {
     WORDS_BITS = 13,
     WEIGHT_SHIFT = 8,
     HALVES = 0x00010001,
-    SIGN = 0x8000
+    SIGN = 0x8000,
+    SEEN_BITS = 256,
+    GAINS = 64          /* that are copied where they do not lie together in memory */
 };
+
+#define UNKNOWN UINT32_MAX /* a distance that nobody has asked for yet */
 
 /* cos(pi * step / 16), in 1/4096. */
 static const int16_t arc[ARC_STEPS + 1] = {4096,  4017,  3784,  3406,  2896,  2276,  1567,  799,  0,
@@ -20,8 +24,10 @@ typedef struct ranking {
     const bw_table *table;
     const bw_changes *changes;
     const bw_question *question;
-    bw_result *ranked; /* hits, then `best` by words */
-    uint32_t best;
+    bw_result *ranked;      /* the hits, then ... */
+    bw_result *best;        /* ... the best by words, `found` of them: a heap, the last in rank first, when there are BW_DEPTH */
+    uint32_t found;
+    const uint32_t *live;   /* words of the window's slots where they lie together in memory, or NULL */
     bw_words words;
 } ranking;
 
@@ -53,119 +59,178 @@ static void set(bw_result *to, int32_t score, uint32_t distance, uint32_t slot) 
 }
 
 /* Field by field: assigning a structure becomes a call of memcpy on some chips. */
-static void swap(bw_result *a, bw_result *b) {
-    int32_t score = a->score;
-    uint32_t distance = a->distance, slot = a->slot;
-    set(a, b->score, b->distance, b->slot);
-    set(b, score, distance, slot);
+static void copy(bw_result *to, const bw_result *from) {
+    set(to, from->score, from->distance, from->slot);
 }
 
-static int is_after(const bw_result *a, const bw_result *b) {
-    return a->score != b->score ? a->score < b->score : a->slot > b->slot;
+/* Whether a result comes before a score and a slot in a heap, which has the last in rank first. */
+BW_INLINE int is_before(const bw_result *result, int32_t score, uint32_t slot) {
+    return result->score < score || (result->score == score && result->slot > slot);
 }
 
-/* Let a result sink to its place in a heap, whose first is the last in rank with `worst`, else the first. */
-static void sink(bw_result *heap, uint32_t size, uint32_t at, int worst) {
-    for (uint32_t child; (child = 2 * at + 1) < size; at = child) {
-        child += child + 1 < size && is_after(heap + child + 1, heap + child) == worst;
-        if (is_after(heap + child, heap + at) != worst) {
-            return;
+/* Let a result sink to its place in a heap, from the first one. */
+static void sink(bw_result *heap, uint32_t size, uint32_t at, int32_t score, uint32_t distance, uint32_t slot) {
+    bw_result *to = heap + at;
+    while ((at = 2 * at + 1) < size) {
+        bw_result *child = heap + at;
+        if (at + 1 < size && is_before(child + 1, child->score, child->slot)) {
+            child++;
+            at++;
         }
-        swap(heap + at, heap + child);
+        if (!is_before(child, score, slot)) {
+            break;
+        }
+        copy(to, child);
+        to = child;
     }
+    set(to, score, distance, slot);
 }
 
-static void make_heap(bw_result *heap, uint32_t size, int worst) {
+static void make_heap(bw_result *heap, uint32_t size) {
     for (uint32_t at = size / 2; at-- > 0;) {
-        sink(heap, size, at, worst);
+        sink(heap, size, at, heap[at].score, heap[at].distance, heap[at].slot);
     }
 }
 
-/* One of the best by words? Returns 0 or an error. */
-static int consider(ranking *ranking, uint32_t slot, uint32_t sum) {
-    bw_result *best = ranking->ranked + ranking->question->found;
-    int gain = bw_gain(&ranking->words, slot);
-    uint32_t least = ranking->best == BW_DEPTH ? (uint32_t)best->score : 0, scratch;
-    if (gain < 0 || (sum + ranking->words.bitmaps_total) * (uint32_t)gain <= least) {
-        return gain < 0 ? gain : BW_OK;
+/* Whether a slot of the window is live: 1, 0 or an error. */
+static int is_live(const ranking *ranking, uint32_t slot) {
+    const uint32_t *live = ranking->live;
+    uint32_t scratch;
+    if (live) {
+        live += (slot - ranking->words.first) / BW_LANES;
+    } else {
+        live = bw_live_words(ranking->source, ranking->table, ranking->changes, slot / BW_LANES, 1, &scratch);
+        if (!live) {
+            return BW_ERR_READ;
+        }
     }
-    int score = bw_word_score(&ranking->words, slot, sum, (uint32_t)gain);
-    if (score <= (int)least) {
-        return score < 0 ? score : BW_OK;
+    return *live >> slot % BW_LANES & 1;
+}
+
+/* A score that is not enough for the best. */
+BW_INLINE uint32_t too_low(const ranking *ranking) {
+    return ranking->found == BW_DEPTH ? (uint32_t)ranking->best->score : 0;
+}
+
+/* A slot that may be one of the best; `sum` is without bitmaps. Returns 0 or an error. */
+static __attribute__((noinline)) int consider(ranking *ranking, uint32_t slot, uint32_t sum, uint32_t gain) {
+    int score = bw_word_score(&ranking->words, slot, sum, gain, too_low(ranking));
+    int live = score > 0 ? is_live(ranking, slot) : score;
+    if (live <= 0) {
+        return live;
     }
-    const uint32_t *live = bw_live_words(ranking->source, ranking->table, ranking->changes, slot / BW_LANES, 1, &scratch);
-    if (!live) {
-        return BW_ERR_READ;
-    }
-    if (*live >> slot % BW_LANES & 1) {
-        if (ranking->best == BW_DEPTH) {
-            set(best, score, 0, slot);
-            sink(best, BW_DEPTH, 0, 1);
-        } else {
-            set(best + ranking->best++, score, 0, slot);
-            if (ranking->best == BW_DEPTH) {
-                make_heap(best, BW_DEPTH, 1);
-            }
+    if (ranking->found == BW_DEPTH) {
+        sink(ranking->best, BW_DEPTH, 0, score, UNKNOWN, slot);
+    } else {
+        set(ranking->best + ranking->found++, score, UNKNOWN, slot);
+        if (ranking->found == BW_DEPTH) {
+            make_heap(ranking->best, BW_DEPTH);
         }
     }
     return BW_OK;
 }
 
-/* Sums that are not enough for the best: times any gain. */
-static int32_t too_low(const ranking *ranking) {
-    const bw_result *best = ranking->ranked + ranking->question->found;
-    return (ranking->best == BW_DEPTH ? best->score >> 8 : 0) - (int32_t)ranking->words.bitmaps_total;
+/* The best of slots [slot, end), whose gains lie together, and let their sums be 0 again. Returns 0 or an error. */
+static __attribute__((noinline)) int find_best(ranking *ranking, uint32_t slot, uint32_t end, const uint8_t *gains) {
+    const bw_words *words = &ranking->words;
+    bw_word *sum = words->sums + (slot - words->first) / 2, *past = sum + (end - slot + 1) / 2;
+    bw_passing passing;
+    int status = BW_OK;
+    passing.bitmaps = words->bitmaps_total;
+    passing.gains = gains;
+    for (;;) {
+        /* A gain is below 256, so a sum up to `low` is not enough. Two at a time are asked by an addition that carries into the upper
+         * bit of a half; which is in use where a query has a hundred rare terms, and then all are looked at. */
+        passing.least = too_low(ranking);
+        int32_t low = (int32_t)(passing.least >> 8) - (int32_t)passing.bitmaps;
+        passing.added = (uint32_t)(SIGN - 1 - bw_clamp(low, -1, SIGN - 1)) * HALVES;
+        passing.tested = (uint32_t)SIGN * HALVES;
+        if (words->total >= SIGN) {
+            passing.added = HALVES;
+            passing.tested = UINT32_MAX;
+        }
+        do {
+            bw_word *found = bw_pass_sums(sum, past, &passing);
+            uint32_t passed = 2 * (uint32_t)(found - sum), two;
+            if (found == past) {
+                return BW_OK;
+            }
+            gains = passing.gains + passed;
+            slot += passed;
+            two = *found;
+            *found++ = 0;
+            if (((two & 0xFFFF) + passing.bitmaps) * gains[0] > passing.least) {
+                status = consider(ranking, slot, two & 0xFFFF, gains[0]);
+            }
+            if (((two >> 16) + passing.bitmaps) * gains[1] > passing.least && slot + 1 < end && status == BW_OK) {
+                status = consider(ranking, slot + 1, two >> 16, gains[1]);
+            }
+            if (status < 0) {
+                return status;
+            }
+            slot += 2;
+            passing.gains = gains + 2;
+            sum = found;
+        } while (passing.least == too_low(ranking));
+    }
 }
 
-/* The words' scores of slots [first, end): those of the hits, and the best. Sums are 0 again then. Returns 0 or an error. */
-static int rank_window(ranking *ranking, uint32_t first, uint32_t end) {
+/* The words' scores of a window's slots: the hits', and the best. Returns 0 or an error. */
+static __attribute__((noinline)) int rank_window(ranking *ranking, uint32_t first, uint32_t end) {
     bw_words *words = &ranking->words;
-    bw_word *two = words->sums;
+    bw_source *source = ranking->source;
+    uint32_t scratch[GAINS / 4];
+    const uint8_t *at;
     int status = bw_add_window(words, first, end);
-    for (bw_result *hit = ranking->ranked, *past = hit + ranking->question->found; hit < past && status >= 0; hit++) {
-        uint32_t at = hit->slot - first;
-        if (at < end - first) {
-            int gain = bw_gain(words, hit->slot);
-            status = gain < 0 ? gain : bw_word_score(words, hit->slot, ((bw_half *)two)[at], (uint32_t)gain);
+    for (bw_result *hit = ranking->ranked; hit < ranking->best && status >= 0; hit++) {
+        uint32_t i = hit->slot - first;
+        if (i < end - first) {
+            at = bw_fetch(source, words->gains + hit->slot, 1, 1, (uint8_t *)scratch);
+            status = at ? bw_word_score(words, hit->slot, ((bw_half *)words->sums)[i], *at, 0) : BW_ERR_READ;
             hit->score = status;
         }
     }
-    while (first < end && status >= 0) {
-        /* Two sums at once: where one is more than `low`, what is added carries into its upper bit; which is in use where a query
-         * has a hundred rare terms, and then all are looked at. */
-        int32_t low = too_low(ranking);
-        int quick = words->total < SIGN;
-        uint32_t added = quick ? (SIGN - 1 - (uint32_t)bw_clamp(low, -1, SIGN - 1)) * HALVES : HALVES;
-        uint32_t tested = quick ? (uint32_t)SIGN * HALVES : UINT32_MAX, sums;
-        do {
-            sums = *two;
-            *two++ = 0;
-            first += 2;
-        } while (((sums + added) & tested) == 0 && first < end);
-        if ((int32_t)(sums & 0xFFFF) > low) {
-            status = consider(ranking, first - 2, sums & 0xFFFF);
+    ranking->live = NULL;
+    if (ranking->changes->live) {
+        ranking->live = ranking->changes->live + first / BW_LANES;
+    } else if (!source->read && bw_span(source, ranking->table->live.offset + first / 8, &at) >= (end - first + 31) / 32 * 4) {
+        ranking->live = (const uint32_t *)(const void *)at;
+    }
+    for (uint32_t slots; first < end && status >= 0; first += slots) {
+        slots = bw_min(source->read ? 0 : bw_span(source, words->gains + first, &at) & ~1u, end - first);
+        if (slots == 0) {
+            slots = bw_min(GAINS, end - first);
+            at = bw_fetch(source, words->gains + first, slots, words->count - first, (uint8_t *)scratch);
+            for (uint32_t i = 0; at && i < slots; i++) {
+                ((uint8_t *)scratch)[i] = at[i]; /* other fetches may overwrite them */
+            }
+            at = at ? (const uint8_t *)scratch : NULL;
         }
-        if ((int32_t)(sums >> 16) > low && first - 1 < end && status >= 0) {
-            status = consider(ranking, first - 1, sums >> 16);
-        }
+        status = at ? find_best(ranking, first, first + slots, at) : BW_ERR_READ;
     }
     return status < 0 ? status : BW_OK;
 }
 
-/* Of the best by words those that are no hits, put together. */
+/* Keep of the best by words those that are no hits. */
 static void drop_hits(ranking *ranking) {
-    const bw_result *hits = ranking->ranked, *end = hits + ranking->question->found;
-    bw_result *best = ranking->ranked + ranking->question->found, *kept = best, *hit = best;
-    for (uint32_t i = 0; i < ranking->best; i++, hit++) {
-        const bw_result *same = hits;
-        while (same < end && same->slot != hit->slot) {
-            same++;
+    uint32_t seen[SEEN_BITS / 32], kept = 0; /* bits of slots: mostly they say that there is no such hit */
+    for (uint32_t i = 0; i < SEEN_BITS / 32; i++) {
+        seen[i] = 0;
+    }
+    for (const bw_result *hit = ranking->ranked; hit < ranking->best; hit++) {
+        seen[hit->slot / 32 % (SEEN_BITS / 32)] |= 1u << hit->slot % 32;
+    }
+    for (uint32_t i = 0; i < ranking->found; i++) {
+        const bw_result *best = ranking->best + i, *hit = ranking->best;
+        if (seen[best->slot / 32 % (SEEN_BITS / 32)] >> best->slot % 32 & 1) {
+            for (hit = ranking->ranked; hit < ranking->best && hit->slot != best->slot; hit++) {
+            }
         }
-        if (same == end) {
-            set(kept++, hit->score, 0, hit->slot);
+        if (hit == ranking->best) {
+            copy(ranking->best + kept++, best);
         }
     }
-    ranking->best = (uint32_t)(kept - best);
+    ranking->found = kept;
 }
 
 /* A lane's bits of planes of so many words, for each word of a code. Returns 0 or an error. */
@@ -187,9 +252,13 @@ static int read_lane(bw_source *source, uint32_t at, uint32_t groups, uint32_t l
     return BW_OK;
 }
 
-/* The distance of a slot of the file. Returns it or an error. */
-static int distance_of(const ranking *ranking, uint32_t slot) {
+/* A result's distance, where it is not known yet. Returns 0 or an error. */
+static int find_distance(const ranking *ranking, bw_result *result) {
     const bw_table *table = ranking->table;
+    uint32_t slot = result->slot;
+    if (result->distance != UNKNOWN || slot >= table->count + table->staged) {
+        return BW_OK;
+    }
     bw_source *source = ranking->source;
     uint32_t words = table->bits / 32, row = table->bits / 8, own[BW_MAX_BITS / 32], scratch[BW_MAX_BITS / 32], at;
     int status = BW_OK;
@@ -212,7 +281,8 @@ static int distance_of(const ranking *ranking, uint32_t slot) {
     if (status < 0 || !code) {
         return BW_ERR_READ;
     }
-    return (int)bw_distance(code, ranking->question->code, words);
+    result->distance = bw_distance(code, ranking->question->code, words);
+    return BW_OK;
 }
 
 /* The cosine that a distance stands for. */
@@ -232,10 +302,11 @@ static int add_scores(ranking *ranking, const bw_stages *stages, uint32_t total,
     }
     uint32_t planes = bw_log2(ranking->table->bits);
     for (bw_result *result = ranking->ranked, *end = result + count; result < end && status == BW_OK; result++) {
-        int32_t score;
+        int32_t score = 0;
         if (result->slot < vectors.count) {
             status = bw_similarity(&vectors, result->slot, &score);
         } else {
+            status = find_distance(ranking, result);
             score = from_distance(result->distance, planes);
         }
         if (total > 0) {
@@ -247,16 +318,31 @@ static int add_scores(ranking *ranking, const bw_stages *stages, uint32_t total,
     return status;
 }
 
+/* What is last in rank becomes first, and back. */
+static void turn_round(bw_result *ranked, uint32_t count) {
+    for (bw_result *end = ranked + count; ranked < end; ranked++) {
+        ranked->score = ~ranked->score;
+        ranked->slot = ~ranked->slot;
+    }
+}
+
 /* Bring the first k of `count` results to the front, in their order. */
 static void select(bw_result *ranked, uint32_t count, uint32_t k) {
+    bw_result last;
     uint32_t left = count;
-    make_heap(ranked, count, 0);
-    while (count - left < k && left > 0) {
-        swap(ranked, ranked + --left);
-        sink(ranked, left, 0, 0);
+    turn_round(ranked, count);
+    make_heap(ranked, count);
+    while (count - left < k) {
+        left--;
+        copy(&last, ranked + left);
+        copy(ranked + left, ranked);
+        sink(ranked, left, 0, last.score, last.distance, last.slot);
     }
-    for (uint32_t i = 0; i < bw_min(k, count / 2); i++) {
-        swap(ranked + i, ranked + count - 1 - i);
+    turn_round(ranked, count);
+    for (uint32_t i = 0, j = count; i < k && i < --j; i++) { /* they are at the end, the first one last */
+        copy(&last, ranked + i);
+        copy(ranked + i, ranked + j);
+        copy(ranked + j, &last);
     }
 }
 
@@ -264,12 +350,7 @@ int bw_rank(bw_source *source, const bw_table *table, const bw_changes *changes,
             uint32_t stages, bw_result *ranked, uint8_t *work) {
     ranking ranking;
     bw_stages there;
-    ranking.source = source;
-    ranking.table = table;
-    ranking.changes = changes;
-    ranking.question = question;
-    ranking.ranked = ranked;
-    ranking.best = 0;
+    uint32_t total = 0, count = question->found;
     int status = open_stages(source, &there);
     if (status < 0) {
         return status;
@@ -279,10 +360,16 @@ int bw_rank(bw_source *source, const bw_table *table, const bw_changes *changes,
         (changes->live && changes->live_size < (table->count + table->staged + BW_LANES - 1) / BW_LANES * 4)) {
         return BW_ERR_ARGUMENT;
     }
-    for (uint32_t i = 0; i < question->found; i++) {
+    ranking.source = source;
+    ranking.table = table;
+    ranking.changes = changes;
+    ranking.question = question;
+    ranking.ranked = ranked;
+    ranking.best = ranked + count;
+    ranking.found = 0;
+    for (uint32_t i = 0; i < count; i++) {
         set(ranked + i, 0, question->hits[i].distance, question->hits[i].slot);
     }
-    uint32_t total = 0, count = question->found;
     if (stages & BW_BY_WORDS && there.words.length > 0) {
         bw_words *words = &ranking.words;
         status = bw_open_words(source, table, &there.words, words);
@@ -290,17 +377,21 @@ int bw_rank(bw_source *source, const bw_table *table, const bw_changes *changes,
         for (uint32_t first = 0; status == BW_OK && first < words->count; first += words->window) {
             status = rank_window(&ranking, first, bw_min(words->count, first + words->window));
         }
+        if (status < 0) {
+            return status;
+        }
         total = words->total;
         drop_hits(&ranking);
+        count += ranking.found;
     }
-    for (; ranking.best > 0 && status >= 0; ranking.best--) {
-        status = distance_of(&ranking, ranked[count].slot);
-        ranked[count++].distance = (uint32_t)status;
-    }
-    status = status < 0 ? status : add_scores(&ranking, &there, total, count, work);
+    status = add_scores(&ranking, &there, total, count, work);
     if (status < 0) {
         return status;
     }
+    k = bw_min(k, count);
     select(ranked, count, k);
-    return (int)bw_min(k, count);
+    for (uint32_t i = 0; i < k && status == BW_OK; i++) {
+        status = find_distance(&ranking, ranked + i);
+    }
+    return status < 0 ? status : (int)k;
 }

@@ -7,18 +7,18 @@
 
 enum { HEAD = 4, ROUNDED = 6, COSINE_BITS = 19, CHUNK = BW_MIN_WINDOW / 4 };
 
-/* The caller's work memory. */
+/* In the caller's work memory. The query: for each word of a row all ones in the fields of negative components, then multipliers,
+ * one for two fields each, or for one of 8 bits. */
 typedef struct packed_query {
-    uint32_t multipliers[BW_MAX_UNITS];  /* of two fields each; of one, where it has 8 bits */
-    uint32_t flips[BW_MAX_UNITS / 4];    /* all ones in the fields of negative components */
+    uint32_t words[BW_MAX_UNITS / 4 * 5];
     uint32_t scratch[CHUNK];
 } packed_query;
 
 typedef char packed_query_fits[sizeof(packed_query) <= BW_RANK_WORK ? 1 : -1];
 
 /* Take up the query's components of one word of a row. Returns their squares' sum. */
-static uint32_t pack_word(const bw_vectors *vectors, const int8_t *embedding, const int8_t *centre, uint32_t *multipliers,
-                          uint32_t *flips, uint32_t *constant) {
+static uint32_t pack_word(const bw_vectors *vectors, const int8_t *embedding, const int8_t *centre, uint32_t *packed,
+                          uint32_t *constant) {
     uint32_t bits = vectors->bits, squares = 0, flip = 0;
     for (uint32_t i = 0, at = 0; at < 32; i++, at += bits) {
         int32_t value = embedding[i] - centre[i];
@@ -30,14 +30,14 @@ static uint32_t pack_word(const bw_vectors *vectors, const int8_t *embedding, co
         *constant += magnitude * zero;
         squares += magnitude * magnitude;
         if (bits == 8) {
-            multipliers[i] = magnitude;
+            packed[1 + i] = magnitude;
         } else if (at < 16) {
-            multipliers[i] = magnitude << 16;
+            packed[1 + i] = magnitude << 16;
         } else {
-            multipliers[bits == 2 ? i - 8 : i - 4] |= magnitude;
+            packed[bits == 2 ? i - 7 : i - 3] |= magnitude;
         }
     }
-    *flips = flip;
+    packed[0] = flip;
     return squares;
 }
 
@@ -67,37 +67,34 @@ int bw_open_vectors(bw_source *source, const bw_table *table, const bw_stages *s
         if (!centre) {
             return BW_ERR_READ;
         }
-        squares += pack_word(vectors, embedding + unit, (const int8_t *)centre, packed->multipliers + word * pairs,
-                             packed->flips + word, &vectors->constant);
+        squares += pack_word(vectors, embedding + unit, (const int8_t *)centre, packed->words + word * (1 + pairs),
+                             &vectors->constant);
     }
     vectors->length = bw_square_root(squares);
     return BW_OK;
 }
 
-/* Fields times multipliers, of a part of a row. */
-static uint32_t products(const bw_word *row, uint32_t words, const uint32_t *flips, const uint32_t *multipliers, uint32_t bits) {
-    uint32_t fields = bits == 8 ? 0xFF : ((1u << bits) - 1) * 0x00010001, down = bits == 8 ? 0 : 16, sum = 0;
-    for (const bw_word *end = row + words; row < end;) {
-        uint32_t rest = *row++ ^ *flips++, added = 0;
-        for (uint32_t left = bits == 2 ? 2 : 1; left > 0; left--) {
-            added += (rest & fields) * multipliers[0];
+#ifndef __thumb__ /* for Arm it is in stages_thumb.S */
+
+uint32_t bw_add_products(const bw_word *row, const bw_word *end, const uint32_t *packed, uint32_t bits) {
+    uint32_t fields = bits == 8 ? 0xFF : ((1u << bits) - 1) * 0x00010001, sum = 0;
+    while (row < end) {
+        uint32_t rest = *row++ ^ *packed++, added = 0;
+        const uint32_t *past = packed + (bits == 2 ? 8 : 4);
+        do {
+            added += (rest & fields) * *packed++;
             rest >>= bits;
-            added += (rest & fields) * multipliers[1];
-            rest >>= bits;
-            added += (rest & fields) * multipliers[2];
-            rest >>= bits;
-            added += (rest & fields) * multipliers[3];
-            rest >>= bits;
-            multipliers += 4;
-        }
-        sum += added >> down;
+        } while (packed < past);
+        sum += bits == 8 ? added : added >> 16;
     }
     return sum;
 }
 
+#endif
+
 int bw_similarity(const bw_vectors *vectors, uint32_t slot, int32_t *similarity) {
     packed_query *packed = (packed_query *)(void *)vectors->work;
-    uint32_t bits = vectors->bits, each = bits == 2 ? 8 : 4, sum = 0, words;
+    uint32_t bits = vectors->bits, each = bits == 2 ? 9 : 5, sum = 0, words;
     uint32_t at = vectors->offset + slot * (HEAD + 4 * vectors->words), left = HEAD + 4 * vectors->words;
     const uint8_t *head = bw_fetch(vectors->source, at, HEAD, left, (uint8_t *)packed->scratch);
     if (!head) {
@@ -112,7 +109,8 @@ int bw_similarity(const bw_vectors *vectors, uint32_t slot, int32_t *similarity)
         if (!row) {
             return BW_ERR_READ;
         }
-        sum += products((const void *)row, words, packed->flips + word, packed->multipliers + each * word, bits);
+        const bw_word *first = (const void *)row;
+        sum += bw_add_products(first, first + words, packed->words + each * word, bits);
     }
     int32_t dot = (int32_t)((bits == 2 ? 2 * sum : sum) - vectors->constant);
     uint32_t magnitude = (uint32_t)(dot < 0 ? -dot : dot);

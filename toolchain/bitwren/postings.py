@@ -15,6 +15,8 @@ from .lexical import HASH_BITS, Words
 
 GROUP = 32
 """Buckets whose lists begin at one offset."""
+BITMAP = 5
+"""A list of at least one in so many documents is a bitmap."""
 LONG = 255
 """Length byte of a list that begins with its own length, of three bytes, those included."""
 _HEAD = struct.Struct("<IBBHI")  # documents, hash bits, zero, mean length, zero
@@ -24,8 +26,13 @@ Ints = NDArray[np.int64]
 
 
 def parameter(documents: int, count: int) -> int:
-    """Rice parameter for a list of that many of ``count`` documents: the remainder's bits, for gaps of mean count / documents."""
-    return max(0, (count * 11 // (documents * 16)).bit_length() - 1)
+    """Rice parameter for a list of that many of ``count`` documents: the remainder's bits, for gaps of mean count / documents.
+
+    0 makes a bitmap, since each bit then says of one slot whether it is passed over; its last byte is filled up with ones. That is
+    what the commonest terms get: a chip can ask it about single slots. Otherwise it is the largest one whose power of two is at
+    most 15/16 of the mean gap, but at least 1.
+    """
+    return 0 if documents * BITMAP >= count else max(1, (count * 15 // (documents * 16)).bit_length() - 1)
 
 
 def pack(words: Words) -> bytes:
@@ -43,6 +50,10 @@ def pack(words: Words) -> bytes:
     for bit in range(int(parameters.max(initial=0))):
         with_it = parameters > bit
         bits[(at + quotients + 1 + bit)[with_it]] = remainders[with_it] >> bit & 1
+    last = (np.cumsum(counts) - 1)[(counts > 0) & (counts * BITMAP >= len(words.gains))]
+    for bit in range(1, 8):  # the slots behind a bitmap's last posting are passed over, too
+        behind = at[last] + quotients[last] + bit
+        bits[behind[behind < 8 * (starts[:-1] + sizes)[listed[last]]]] = 1
     body = bytearray(np.packbits(bits, bitorder="little").tobytes())
     for bucket in np.flatnonzero(sizes):
         size, start = int(sizes[bucket]), int(starts[bucket])

@@ -8,7 +8,7 @@ from .text import MAX_TEXT, MAX_WORD, Words
 
 MAX_TERMS = 128
 _SUFFIXES = (b"ing", b"ed", b"es", b"s")
-_HEAD, _GROUP, _LONG = 12, 32, 255
+_HEAD, _GROUP, _LONG, _BITMAP = 12, 32, 255, 5
 _RECORD = 4 + _GROUP
 _LOG_STEPS = 4
 # The state of a list that is being read: where its next byte is; the bit in it; where the list ends; how many ones of the next
@@ -79,7 +79,8 @@ class Index:
             total += rarity
             if documents:
                 states[base + _AT], states[base + _END], states[base + _LEFT] = at, end, documents
-                states[base + _BITS] = _bit_length(self.count * 11 // (documents * 16) >> 1)
+                if documents * _BITMAP < self.count:  # otherwise there are no remainders
+                    states[base + _BITS] = max(1, _bit_length(self.count * 15 // (documents * 16) >> 1))
                 states[base + _RARITY] = rarity
                 base += _STATE
         return states[:base], total

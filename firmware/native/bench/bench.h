@@ -16,4 +16,18 @@ typedef struct bench_job {
     uint32_t extent_count;
 } bench_job;
 
+/* The same for bench_rank. */
+typedef struct bench_ranking {
+    const uint8_t *table;
+    uint32_t table_size;
+    const uint8_t *encoder;
+    uint32_t encoder_size;
+    bw_question question; /* without its source */
+    uint32_t k, stages;
+    bw_result *ranked;
+    uint8_t *work;
+    const uintptr_t *extents; /* of the table, or NULL */
+    uint32_t extent_count;
+} bench_ranking;
+
 #endif

@@ -14,7 +14,7 @@ endif
 
 override BUILD := $(OUT)/bench-$(ARCH)
 CFLAGS := -std=c99 -Os -fpic -fno-common -ffreestanding -fstack-usage $(FLAGS_$(ARCH)) $(CORE_FLAGS)
-CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),scan_thumb.o compile_thumb.o products_thumb.o))
+CORE_O := $(addprefix $(BUILD)/,$(CORE:.c=.o) $(if $(filter armv%,$(ARCH)),$(THUMB:.S=.o)))
 BENCH_O := $(addprefix $(BUILD)/,core-entries.o baselines.o)
 BASE := 0x10000
 # No Unicorn knows Zbb: QEMU's board runs it, with a beginning of its own, which must come first.
