@@ -31,7 +31,7 @@ def make_bundle(
 ) -> Bundle:
     """Documents of random words; the answer of document i says so, in more than ASCII.
 
-    :param scoring: the stages that the table has, of all its documents.
+    :param scoring: the stages that the table has, of all its documents; words weigh 0.7 where it says nothing.
     """
     encoder = encoder or make_encoder()
     random = np.random.default_rng(7)
@@ -40,7 +40,7 @@ def make_bundle(
     live = np.ones(documents, dtype=bool)
     notes = {"made_by": "tests"}
     made = table.Table(encoder.encode(texts), records, live, encoder.identity, threshold, notes)
-    weight = round(256 * scoring.weight)
+    weight = round(256 * (0.7 if scoring.weight is None else scoring.weight))
     return Bundle(encoder, with_stages(made, encoder, texts, scoring.vector_bits, scoring.word_bytes, weight))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -47,7 +48,9 @@ def test_search_text(faq: Path) -> None:
     done = bitwren("search", faq, "My Pico does not appear as a USB drive when I plug it in", "-k", 2)
     assert done.returncode == 0
     first, second = done.stdout.decode().strip().splitlines()
-    assert "[pico-no-drive, 0/256]" in first
+    found = re.search(r"\[pico-no-drive, score (\d\.\d\d), 0/256\]", first)
+    assert found, first
+    assert float(found[1]) > 1.1  # a cosine of 1, and words
     assert second.strip().startswith("2.")
 
 
@@ -58,8 +61,16 @@ def test_search_json(faq: Path) -> None:
     assert [reply["query"] for reply in replies] == ["wifi password wrong", "garbage on the uart"]
     for reply in replies:
         assert set(reply) == {"query", "hits", "confident"}
-        assert [set(hit) for hit in reply["hits"]] == [{"id", "distance", "answer"}] * 5
-        assert [hit["distance"] for hit in reply["hits"]] == sorted(hit["distance"] for hit in reply["hits"])
+        assert [list(hit) for hit in reply["hits"]] == [["id", "distance", "score", "answer"]] * 5
+        assert [hit["score"] for hit in reply["hits"]] == sorted((hit["score"] for hit in reply["hits"]), reverse=True)
+
+
+def test_search_json_by_distance_alone(faq: Path) -> None:
+    done = bitwren("search", faq, "wifi password wrong", "-k", 5, "--json", "--stages", "hamming")
+    assert done.returncode == 0
+    reply = json.loads(done.stdout)
+    assert [list(hit) for hit in reply["hits"]] == [["id", "distance", "answer"]] * 5
+    assert [hit["distance"] for hit in reply["hits"]] == sorted(hit["distance"] for hit in reply["hits"])
 
 
 def test_console_on_a_pipe(faq: Path) -> None:

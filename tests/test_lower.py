@@ -70,7 +70,7 @@ def test_hidden_layers_end_to_end() -> None:
     assert ((above > 0) != bits).mean() < 0.01
 
 
-@pytest.mark.parametrize("bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("bits", [64, 128, 256, 512, 1024])
 def test_shipped_encoder_against_litert(bits: int) -> None:
     folder = EncoderFolder.find("base")
     encoder = lower.lower(folder, bits)
@@ -82,8 +82,8 @@ def test_shipped_encoder_against_litert(bits: int) -> None:
 
 def test_narrow_codes_are_prefixes_of_wide_ones() -> None:
     folder = EncoderFolder.find("base")
-    wide = unpack_bits(lower.lower(folder, 512).encode(TEXTS))
-    for bits in (64, 128, 256):
+    wide = unpack_bits(lower.lower(folder, 1024).encode(TEXTS))
+    for bits in (64, 128, 256, 512):
         assert np.array_equal(unpack_bits(lower.lower(folder, bits).encode(TEXTS)), wide[:, :bits])
 
 
@@ -122,8 +122,8 @@ def test_refuses_by_name() -> None:
 
 def test_refuses_impossible_widths() -> None:
     folder = EncoderFolder.find("base")
-    for bits in (0, 32, 100, 1024, 2048):
-        with pytest.raises(BitwrenError, match="64, 128, 256, 512"):
+    for bits in (0, 32, 100, 768, 2048):
+        with pytest.raises(BitwrenError, match="64, 128, 256, 512, 1024"):
             lower.lower(folder, bits)
     with pytest.raises(BitwrenError, match="no encoder 'nothing'"):
         EncoderFolder.find("nothing")

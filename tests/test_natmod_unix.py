@@ -61,12 +61,14 @@ def hexadecimal(buffer):
 
 def encoder_answers(source, asked):
     work, code = bytearray(native.ENCODE_WORK), bytearray(asked["bits"] // 8)
-    vector, ids = bytearray(asked["dims"]), array.array("H", bytes(2 * 100))
+    embedding, ids = bytearray(asked["units"]), array.array("H", bytes(2 * 100))
     answers = [native.check(source, b"BWE1", True), native.check(source, b"BWT1", False)]
     for text in asked["texts"]:
         count = native.tokens(source, text, ids)
-        answers.append([count, list(ids[: min(count, 100)]), native.vector(source, text, vector, work), hexadecimal(vector)])
+        answers.append([count, list(ids[: min(count, 100)])])
         answers.append([native.encode(source, text, code, work), hexadecimal(code)])
+        count = native.encode(source, text, code, work, asked["centre"] and binascii.unhexlify(asked["centre"]), embedding)
+        answers.append([count, hexadecimal(code), hexadecimal(embedding)])
     return answers
 
 def table_answers(source, asked):
@@ -163,6 +165,7 @@ class Vectors:
         codes[count // 2 :] = codes[random.integers(0, min(5, count), count - count // 2)]
         records = [Record(f"id{slot}", "answer" * (slot % 4)) for slot in range(count)]
         self.encoder, self.texts = encoder, texts
+        self.centre = random.integers(-99, 99, encoder.units).astype(np.int8) if encoder.projection else None
         self.table = Table(codes, records, random.random(count) < 0.9, bytes(16), layout=layout, staged=staged)
         rows = random.integers(0, 1 << 32, (added, bits // 32), dtype=np.uint64).astype(np.uint32)
         rows[added // 2 :] = codes[random.integers(0, count, added - added // 2)]
@@ -178,7 +181,8 @@ class Vectors:
     def files(self) -> dict[str, bytes]:
         asked = {
             "bits": self.encoder.bits,
-            "dims": self.encoder.rows.dims,
+            "units": self.encoder.units,
+            "centre": None if self.centre is None else self.centre.tobytes().hex(),
             "texts": self.texts,
             "size": len(self.table_file),
             "read_from": len(self.table_file) - 1203,
@@ -198,8 +202,11 @@ class Vectors:
         answers: list[Any] = [0, -2]
         for text in self.texts:
             ids = self.encoder.tokens(text)
-            answers.append([len(ids), ids[:100], len(ids), self.encoder.vector(text).tobytes().hex()])
-            answers.append([len(ids), self.encoder.encode([text]).tobytes().hex()])
+            embedding = self.encoder.embed([text])
+            answers.append([len(ids), ids[:100]])
+            answers.append([len(ids), self.encoder.binarize(embedding).tobytes().hex()])
+            centred = self.encoder.binarize(embedding, self.centre)
+            answers.append([len(ids), centred.tobytes().hex(), embedding.tobytes().hex()])
         yield "encoder.bwe", answers
         data = self.table_file
         answers = [0, zlib.crc32(data[1:-1]), 0, data[-1203:].hex(), -1]
@@ -244,11 +251,23 @@ def unix_folder(natmod: Callable[[str], bytes], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("bits", "dims", "row_bits", "hidden"),
-    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, ()), (1024, 64, 2, (32,))],
+    ("bits", "dims", "row_bits", "hidden", "projected"),
+    [
+        (64, 32, 8, (), None),
+        (128, 96, 4, (64,), None),
+        (256, 256, 2, (128, 64), None),
+        (512, 512, 2, (), None),
+        (1024, 64, 2, (32,), None),
+        (64, 96, 4, (32,), 100),
+        (512, 160, 2, (), 160),
+        (1024, 64, 2, (), 512),
+    ],
 )
-def test_unix_port(unix_folder: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
-    vectors = Vectors(bits, 1000, random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden), TEXTS)
+def test_unix_port(
+    unix_folder: Path, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...], projected: int | None
+) -> None:
+    encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden, embedding=projected)
+    vectors = Vectors(bits, 1000, encoder, TEXTS)
     for name, data in vectors.files().items():
         (unix_folder / name).write_bytes(data)
     compare(vectors, run_unix(unix_folder, "run.py"))

@@ -86,13 +86,14 @@ def hostile_texts(seed: int, count: int) -> list[bytes]:
 
 
 def ask_encoder(machine: Machine, encoder: Encoder, texts: list[bytes]) -> None:
-    """Compare tokens, vectors and codes."""
+    """Compare tokens, codes, and embeddings beside codes about a centre."""
+    centre = (np.arange(encoder.units) % 50 - 25).astype(np.int8)
     for source in sources(machine, lower.write(encoder)):
         machine.call("check", source, b"BWE1", 1)
         for text in texts:
             machine.call("tokens", source, text, bytes(2 * 100))
-            machine.call("vector", source, text, bytes(encoder.rows.dims), WORK)
             machine.call("encode", source, text, bytes(encoder.bits // 8), WORK)
+            machine.call("encode", source, text, bytes(encoder.bits // 8), WORK, centre.tobytes(), bytes(encoder.units))
     answers = iter(machine.answers())
     for _ in range(3):
         assert next(answers)[0] == 0
@@ -100,10 +101,11 @@ def ask_encoder(machine: Machine, encoder: Encoder, texts: list[bytes]) -> None:
             ids = encoder.tokens(text)
             count, (_, found) = next(answers)
             assert (count, list(np.frombuffer(found, "<u2")[: len(ids)])) == (len(ids), ids[:100]), text
-            count, (_, vector) = next(answers)
-            assert (count, vector) == (len(ids), encoder.vector(text).tobytes()), text
             count, (_, code) = next(answers)
             assert (count, code) == (len(ids), encoder.encode([text]).tobytes()), text
+            count, (_, code, _, embedding) = next(answers)
+            assert (count, code) == (len(ids), encoder.encode([text], centre).tobytes()), text
+            assert embedding == encoder.embed([text]).tobytes(), text
 
 
 def test_the_file_is_what_micropython_loads(module: Module) -> None:
@@ -137,11 +139,19 @@ def test_the_file_holds_the_code_of_the_object(module: Module, build: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("bits", "dims", "row_bits", "hidden"),
-    [(64, 32, 8, ()), (128, 96, 4, (64,)), (256, 256, 2, (128, 64)), (512, 512, 2, (1024,)), (1024, 64, 2, (32,))],
+    ("bits", "dims", "row_bits", "hidden", "projected"),
+    [
+        (64, 32, 8, (), None),
+        (128, 96, 4, (64,), None),
+        (256, 256, 2, (128, 64), None),
+        (512, 512, 2, (1024,), None),
+        (1024, 64, 2, (32,), None),
+        (64, 96, 4, (32,), 100),
+        (1024, 64, 2, (), 512),
+    ],
 )
-def test_encoders(machine: Machine, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...]) -> None:
-    encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden)
+def test_encoders(machine: Machine, bits: int, dims: int, row_bits: int, hidden: tuple[int, ...], projected: int | None) -> None:
+    encoder = random_encoder(bits, bits=bits, dims=dims, row_bits=row_bits, hidden=hidden, embedding=projected)
     ask_encoder(machine, encoder, [*TEXTS, *hostile_texts(bits, 60)])
 
 

@@ -36,7 +36,7 @@ class Report:
 
     @property
     def identical(self) -> bool:
-        """No answer differs and no code bit differs without being within 1 LSB of the runtime's zero point."""
+        """No answer differs, and no code bit that a difference of 1 LSB in the runtime's outputs does not explain."""
         return not any(target.differing for target in self.targets) and not (self.litert and self.litert.unexplained)
 
     def text(self) -> str:
@@ -52,7 +52,7 @@ class Report:
             share = 100 * self.litert.differing / self.litert.bits
             lines.append(
                 f"{self.litert.runtime}: {self.litert.bits} bits of {self.litert.texts} codes, {self.litert.differing} differ "
-                f"({share:.4f} %), {self.litert.unexplained} of them where its output is not within 1 LSB of the zero point"
+                f"({share:.4f} %), {self.litert.unexplained} of them by more than 1 LSB of its outputs explains"
             )
         return "\n".join(lines)
 

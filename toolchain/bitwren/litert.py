@@ -1,4 +1,4 @@
-"""The head run by LiteRT (or tflite-runtime): where the lowered head's bits could differ, and that they do nowhere else."""
+"""The head run by LiteRT (or tflite-runtime): where the lowered head's codes could differ, and that they do nowhere else."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Agreement:
     """Code bits of the reference against those of the TFLite runtime.
 
     :ivar runtime: which runtime was asked.
-    :ivar bits: compared in all. :ivar differing: of them. :ivar unexplained: differing although the runtime's output is more
-        than 1 LSB from its zero point; must be 0.
+    :ivar bits: compared in all. :ivar differing: of them. :ivar unexplained: those that a difference of 1 LSB in the head's
+        outputs does not explain; must be 0.
     """
 
     runtime: str
@@ -31,16 +31,25 @@ class Agreement:
 
 
 def compare(folder: EncoderFolder, encoder: Encoder, texts: Sequence[str]) -> Agreement:
-    """Run a head on the reference's vectors with the runtime and compare the signs of its outputs with the code's bits.
+    """Run a head on the reference's vectors with the runtime and compare the codes that its outputs give with the encoder's.
+
+    Without a projection, a bit may differ whose output is within 1 LSB of its zero point; with one, all bits of a text whose
+    outputs are all within 1 LSB of the embedding's components.
 
     :param encoder: lowered from the folder.
     """
     vectors = np.stack([encoder.vector(text) for text in texts])
     interpreter, runtime = _interpreter(folder.head)
     outputs, zero_point = _run(interpreter, vectors)
-    above = outputs[:, : encoder.bits].astype(np.int64) - zero_point
-    differs = (above > 0) != unpack_bits(encoder.encode_vectors(vectors))
-    return Agreement(runtime, len(texts), differs.size, int(differs.sum()), int((differs & (np.abs(above) > 1)).sum()))
+    codes = unpack_bits(encoder.encode_vectors(vectors))
+    if encoder.projection:
+        differs = unpack_bits(encoder.binarize(outputs)) != codes
+        away = np.abs(outputs.astype(np.int64) - encoder.embed_vectors(vectors)).max(axis=1, keepdims=True) > 1
+    else:
+        above = outputs[:, : encoder.bits].astype(np.int64) - zero_point
+        differs = (above > 0) != codes
+        away = np.abs(above) > 1
+    return Agreement(runtime, len(texts), differs.size, int(differs.sum()), int((differs & away).sum()))
 
 
 def _interpreter(model: bytes) -> tuple[Any, str]:

@@ -28,9 +28,9 @@ Ints = NDArray[np.int64]
 def parameter(documents: int, count: int) -> int:
     """Rice parameter for a list of that many of ``count`` documents: the remainder's bits, for gaps of mean count / documents.
 
-    0 makes a bitmap, since each bit then says of one slot whether it is passed over; its last byte is filled up with ones. That
-    is what the commonest terms get: a chip can ask it about single slots. Otherwise it is the largest one whose power of two is
-    at most 15/16 of the mean gap, but at least 1.
+    0 makes a bitmap, since each bit then says of one slot whether it is passed over; its last byte is filled up with ones. The
+    commonest terms get it: a chip can ask it about single slots. Otherwise it is the largest one whose power of two is at most
+    15/16 of the mean gap, but at least 1.
     """
     return 0 if documents * BITMAP >= count else max(1, (count * 15 // (documents * 16)).bit_length() - 1)
 
