@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef BW_STAGES
+#define BW_STAGES 1 /* 0: without bw_rank, and what is only there for it */
+#endif
+
 enum {
     BW_OK = 0,
     BW_ERR_READ = -1,      /* the source could not be read, or ends early */

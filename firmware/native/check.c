@@ -87,10 +87,12 @@ static int find_sections(bw_source *source, int count, const char *wanted, bw_se
     return BW_OK;
 }
 
+#if BW_STAGES
 int bw_find_sections(bw_source *source, const char *wanted, bw_section *section) {
     int count = open_page(source, "BWT1");
     return count < 0 ? count : find_sections(source, count, wanted, section);
 }
+#endif
 
 /* Page 0 against its own CRC and the size of the source. */
 static int check_page(bw_source *source) {

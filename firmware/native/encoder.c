@@ -181,7 +181,7 @@ int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
                 embedding[i] = input[i];
             }
             if (encoder->seed) {
-                bw_project(input, inputs, centre, origin, encoder, work->a.sums, code);
+                bw_project(input, inputs, centre, origin, encoder, work->b.centred[~index & 1], work->a.sums, code);
                 break;
             }
         }

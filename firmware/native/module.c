@@ -15,10 +15,6 @@
 
 #include "bitwren.h"
 
-#ifndef BW_STAGES
-#define BW_STAGES 1 /* 0: without rank() */
-#endif
-
 enum { ABI = 4 };
 
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
