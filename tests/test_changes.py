@@ -131,8 +131,9 @@ def some_steps(bundle: Bundle, seed: int, count: int, stages: Sequence[str | Non
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("engine", ["native", "viper", "python"])
 def test_the_same_as_the_host(tmp_path: Path, layout: str, engine: str) -> None:
-    for seed, (documents, staged) in enumerate([(40, 0), (70, 39), (33, 1), (32, 0)]):
-        bundle = make_bundle(documents, make_encoder(bits=64), store_text=bool(seed % 2))
+    wide = 512 if layout == "residual" else 1024
+    for seed, (documents, staged, bits) in enumerate([(40, 0, 64), (70, 39, 64), (33, 1, wide), (32, 0, 64)]):
+        bundle = make_bundle(documents, make_encoder(bits=bits), store_text=bool(seed % 2))
         bundle = replace(bundle, table=replace(bundle.table, layout=layout, staged=staged))
         folder = write_bundle(bundle, tmp_path / "faq")
         steps = some_steps(bundle, seed, 120)

@@ -307,12 +307,13 @@ def test_misuse_raises(unix_folder: Path) -> None:
     check_misuses(run_unix(unix_folder, "misuses.py"))
 
 
-def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "bits"), [("residual", 128), ("flat", 1024)])
+def test_emulated_pico(natmod: Callable[[str], bytes], tmp_path: Path, layout: str, bits: int) -> None:
     if not PICO_FIRMWARE.is_file():
         pytest.skip("the Pico's firmware is not built: make pico-firmware")
     # Small: each file is three times in a heap of 240 KB, and the emulator runs 6 million instructions a second.
-    encoder = random_encoder(7, bits=128, dims=64, hidden=(64,), extra=60)
-    vectors = Vectors(128, 100, encoder, TEXTS[2:4], "residual", 17, 9)
+    encoder = random_encoder(7, bits=bits, dims=32, hidden=(32,), extra=60)
+    vectors = Vectors(bits, 70, encoder, TEXTS[2:4], layout, 17, 9)
     image = tmp_path / "filesystem.img"
     image.write_bytes(pico_image({**vectors.files(), "bitwren_native.mpy": natmod("armv6m")}))
     command = shutil.which("rp2040py", path=str(Path(sys.executable).parent)) or "rp2040py"

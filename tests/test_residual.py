@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from test_native_hostile import mend
 from test_native_search import COPIES, EDGES, expected, make_codes
 from test_ordering import clustered
+from tflite_maker import model, random_layers
 
 from bitwren import bundle, hamming, ordering, residual, residual_scan, table
 from bitwren.corpus import read_corpus
@@ -199,7 +203,7 @@ def test_codes_that_are_too_wide(native_core: NativeCore) -> None:
     """1024 bits do not fit a block's statistics: nothing writes such a table and nothing reads one."""
     codes = make(np.random.default_rng(8), 64, 512, "none", 64)
     live = np.ones(64, bool)
-    with pytest.raises(BitwrenError, match="residual layout takes codes of up to 512 bits, not 1024"):
+    with pytest.raises(BitwrenError, match="layout residual takes codes of at most 512 bits, not 1024"):
         make_table(np.concatenate([codes, codes], axis=1), live, 64)
     data = bytearray(make_table(codes, live, 64))
     data[292:294] = (1024).to_bytes(2, "little")
@@ -210,6 +214,28 @@ def test_codes_that_are_too_wide(native_core: NativeCore) -> None:
         assert error.value.code == FORMAT
     with pytest.raises(FormatError):
         table.read(bytes(data))
+
+
+def test_a_bundle_of_wide_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is left to auto becomes flat, however many documents there are; asking for residual, or for effort, is refused."""
+    monkeypatch.setattr(bundle, "RESIDUAL_FROM", 10)
+    documents = read_corpus(ROOT / "examples" / "board-help" / "corpus.csv")[:40]
+    base = EncoderFolder.find("base")
+    encoder = replace(base, head=model(random_layers(1, [base.rows.dims, 1024]), base.rows.dims))
+    for layout in ("auto", "flat", "rows"):
+        made = bundle.build(documents, encoder, 1024, layout=layout)
+        assert made.table.layout == layout.replace("auto", "flat")
+        bundle.write(made, tmp_path / layout)
+        read = bundle.Bundle.read(tmp_path / layout)
+        assert read.search(documents[7].text, 3) == made.search(documents[7].text, 3)
+        assert read.search(documents[7].text, 1)[0].distance == 0
+        for file in (tmp_path / layout).iterdir():
+            assert bundle.describe(file)["bits"] == 1024
+    assert bundle.build(documents, encoder, 512).table.layout == "residual"
+    with pytest.raises(BitwrenError, match="at most 512 bits, not 1024: choose layout flat or rows"):
+        bundle.build(documents, encoder, 1024, layout="residual")
+    with pytest.raises(BitwrenError, match="a table of layout flat is always searched exactly"):
+        bundle.build(documents, encoder, 1024, effort=20)
 
 
 def test_a_bundle_in_either_layout() -> None:

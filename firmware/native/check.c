@@ -1,7 +1,7 @@
 /* Is this file whole, and are its fields in their ranges? Checksums, sections, and the fields of page 0. */
 #include "internal.h"
 
-enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 }; /* words, all of them */
+enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 };
 
 /* CRC-32 steps four bits at a time: 16 words of table, since a native module's tables are copied to the heap. */
 static const uint32_t crc_nibble[16] = {
@@ -234,8 +234,8 @@ int bw_open_table(bw_source *source, bw_table *table) {
         table->identity[i] = fields[4 + i];
     }
     uint32_t slots = table->count + table->staged;
-    int known = table->count >= 1 && table->count <= BW_MAX_SLOTS && slots <= bw_most_slots(table->bits) && bw_log2(table->bits) > 0 &&
-                table->layout <= BW_ROWS;
+    int known = bw_log2(table->bits) > 0 && table->count >= 1 && table->count <= BW_MAX_SLOTS &&
+                slots <= bw_most_slots(table->bits) && table->layout <= BW_ROWS;
     int status = known ? find_sections(source, count, "CODELIVEOFFSDOCS", &table->codes) : BW_ERR_FORMAT;
     if (status < 0) {
         return status;

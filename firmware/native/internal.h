@@ -58,9 +58,9 @@ uint32_t bw_log2(uint32_t bits);
  * is missing. */
 int bw_find_sections(bw_source *source, const char *wanted, bw_section *section);
 
-/* How many slots a table and what is added to it may have: slot and distance are one key of 32 bits. */
+/* How many slots a table, whose width is one, and what is added to it may have: slot and distance are one key of 32 bits. */
 static inline uint32_t bw_most_slots(uint32_t bits) {
-    return BW_MAX_SLOTS >> bits / 1024;
+    return BW_MAX_SLOTS >> bits / BW_MAX_BITS;
 }
 
 /* The nearest documents so far (nearest.c). */

@@ -71,6 +71,15 @@ int bw_has_popcount(void) {
 #define HERE
 #endif
 
+/* Not inline: its query is too long for the registers, and would drive those of the others out. */
+static __attribute__((noinline)) HERE uint32_t pass_rows32(const uint32_t *rows, const uint32_t *end, const uint32_t *code,
+                                                           uint32_t below) {
+    const uint32_t *row = rows;
+    for (; row < end && ones32(row, code) >= below; row += 32) {
+    }
+    return (uint32_t)(row - rows) / 32;
+}
+
 /* A loop for each width, so that the query stays in registers. */
 HERE uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t *code, uint32_t words, uint32_t below) {
     const uint32_t *row = rows, *end = rows + count * words;
@@ -89,14 +98,12 @@ HERE uint32_t bw_pass_rows(const uint32_t *rows, uint32_t count, const uint32_t 
         }
         return (uint32_t)(row - rows) / 8;
     }
-    if (words == 16) {
-        for (; row < end && ones16(row, code) >= below; row += 16) {
-        }
-        return (uint32_t)(row - rows) / 16;
+    if (words == 32) {
+        return pass_rows32(rows, end, code, below);
     }
-    for (; row < end && ones32(row, code) >= below; row += 32) {
+    for (; row < end && ones16(row, code) >= below; row += 16) {
     }
-    return (uint32_t)(row - rows) / 32;
+    return (uint32_t)(row - rows) / 16;
 }
 
 #endif

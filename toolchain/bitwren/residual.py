@@ -52,7 +52,7 @@ def check_width(bits: int) -> None:
     :raises BitwrenError: when the width is none of :data:`WIDTHS`.
     """
     if bits not in WIDTHS:
-        raise BitwrenError(f"the residual layout takes codes of up to {WIDTHS[-1]} bits, not {bits}: choose layout flat or rows")
+        raise BitwrenError(f"layout residual takes codes of at most {WIDTHS[-1]} bits, not {bits}: choose layout flat or rows")
 
 
 def encode(codes: Codes, lanes: int = LANES) -> Blocks:

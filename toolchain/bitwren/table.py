@@ -142,7 +142,7 @@ class Table:
 
 def most_slots(bits: int) -> int:
     """How many documents a table of this width can have."""
-    return MAX_SLOTS >> bits // WIDTHS[-1]
+    return MAX_SLOTS if bits < WIDTHS[-1] else MAX_SLOTS // 2
 
 
 def write(table: Table) -> bytes:

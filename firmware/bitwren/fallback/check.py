@@ -131,7 +131,7 @@ class Stages:
 
 def most_slots(bits):
     """How many slots a table of this width, with what is added to it, may have."""
-    return _MAX_SLOTS >> bits // 1024
+    return _MAX_SLOTS if bits < 1024 else _MAX_SLOTS // 2
 
 
 def check(source, magic, every_section):

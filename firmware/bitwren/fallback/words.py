@@ -79,8 +79,7 @@ class Index:
             total += rarity
             if documents:
                 states[base + _AT], states[base + _END], states[base + _LEFT] = at, end, documents
-                if documents * _BITMAP < self.count:  # otherwise there are no remainders
-                    states[base + _BITS] = max(1, _bit_length(self.count * 15 // (documents * 16) >> 1))
+                states[base + _BITS] = _parameter(documents, self.count)
                 states[base + _RARITY] = rarity
                 base += _STATE
         return states[:base], total
@@ -130,6 +129,11 @@ class Index:
         if documents > self.count or (begin < end and not shift):
             raise Bad(FORMAT)
         return at, end, -1 if begin < end and not documents else documents
+
+
+def _parameter(documents, count):
+    """Bits of a remainder: none in a bitmap, which a list of so many documents is."""
+    return 0 if documents * _BITMAP >= count else max(1, _bit_length(count * 15 // (documents * 16) >> 1))
 
 
 def _log2(value):

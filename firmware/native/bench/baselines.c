@@ -72,15 +72,19 @@ BW_INLINE uint32_t swar(const uint32_t *a, const uint32_t *b, uint32_t words, co
 
 /* The same, three words joined as soon as their fields have room. */
 BW_INLINE uint32_t merged(const uint32_t *a, const uint32_t *b, uint32_t words, const uint8_t *table) {
-    uint32_t sum = 0, i = 0;
+    uint32_t sum = 0, i = 0, distance = 0;
     (void)table;
     for (; i + 3 <= words; i += 3) {
         sum += in_bytes(in_nibbles(a[i] ^ b[i]) + in_nibbles(a[i + 1] ^ b[i + 1]) + in_nibbles(a[i + 2] ^ b[i + 2]));
+        if (i == 27) { /* 960 bits: more could be too much for a byte */
+            distance = total(sum, words);
+            sum = 0;
+        }
     }
     for (; i < words; i++) {
         sum += in_bytes(in_nibbles(a[i] ^ b[i]));
     }
-    return total(sum, words);
+    return distance + total(sum, words);
 }
 
 /* A carry-save adder within the row: ones, twos, fours, and an eight for every eight words. */
@@ -120,7 +124,7 @@ BW_INLINE uint32_t harley_seal(const uint32_t *a, const uint32_t *b, uint32_t wo
         return (int)found;                                                                                        \
     }
 
-#define WIDTHS(name) SCAN(name, 64) SCAN(name, 128) SCAN(name, 256) SCAN(name, 512)
+#define WIDTHS(name) SCAN(name, 64) SCAN(name, 128) SCAN(name, 256) SCAN(name, 512) SCAN(name, 1024)
 
 WIDTHS(naive)
 WIDTHS(bytes)

@@ -18,6 +18,7 @@ from .machine import Machine
 
 ROW_KERNELS = ("naive", "bytes", "swar", "merged", "harley_seal")
 SEARCH_WORK, SEARCH_CODE, ENCODE_WORK = 4096, 6400, 4096
+CODE_BITS = 512  # of a query that becomes code, at most
 _CODES = ("PIVT", "CODE")  # sections that a search reads codes from
 _NAIVE_MOST = 512  # codes of the bit-by-bit loop: an emulator does a few million of its steps a second
 _ONES = bytes(value.bit_count() for value in range(256))
@@ -50,7 +51,7 @@ class Row:
 def core_row(machine: Machine, arch: str, workload: Workload, k: int, layout: str = "flat", kernel: str = "core") -> Row:
     """bitwren's search of a table in memory, its codes in the order that the workload has.
 
-    :param kernel: ``core``, or ``compiled``, which Arm chips have for flat tables.
+    :param kernel: ``core``, or ``compiled``, which Arm chips have for flat tables of up to :data:`CODE_BITS` bits.
     """
     function = {"core": "bench_search", "compiled": "bench_compiled"}[kernel]
     data = write_table(workload.codes, layout)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bitwren import residual
+from bitwren.encoder import EncoderFolder
 from bitwren.errors import BitwrenError
 from bitwren.hamming import WIDTHS
 
@@ -100,8 +102,8 @@ def _encoding_and_module(report: Report, machines: dict[str, Machine], bits: int
     for arch, machine in machines.items():
         encoding = measure.query(machine, 256, TEXT)
         stack = {"encode_stack_bytes": encoding.pop("encode_stack_bytes")}
-        codes = random_codes(1024, bits, 1)
-        stack["search_stack_bytes"] = max(measure.search_stack(machine, codes, 100, layout) for layout in whole.LAYOUTS)
+        laid_out = _laid_out(random_codes(1024, bits, 1))
+        stack["search_stack_bytes"] = max(measure.search_stack(machine, laid_out[layout], 100, layout) for layout in laid_out)
         report.query[arch] = encoding
         report.module[arch] = program.module_bytes(arch) | stack | {"largest_frames": program.largest_frames(arch)}
     for arch in program.MODULES:
@@ -124,19 +126,21 @@ class _Texts:
 
     def __init__(self, plan: Plan) -> None:
         self._counts = plan.counts
+        self._outputs = int(EncoderFolder.find("base").settings["bits"])
         self._sentences: list[Sentences] = [sample_sentences(data_folder("examples") / "board-help", QUERIES)]
         if plan.clinc150 is not None:
             self._sentences.append(clinc150_sentences(plan.clinc150, QUERIES))
         self._sets = SentenceSets(plan.sentences, SET_QUERIES) if plan.sentences is not None else None
 
     def workloads(self, bits: int) -> Iterator[dict[str, Workload]]:
-        """All, each in the order of either layout."""
+        """All, each in the order of either layout; of sentences as far as the encoder's outputs go."""
         for count in self._counts:
             found = [random_codes(count, bits, QUERIES)]
-            if count == max(self._counts):
+            if count == max(self._counts) and bits <= self._outputs:
                 found += [texts.codes(bits, count) for texts in self._sentences]
             yield from map(_laid_out, found)
-            yield from self.sets(bits, count)
+            if bits <= self._outputs:
+                yield from self.sets(bits, count)
 
     def sets(self, bits: int, count: int) -> Iterator[dict[str, Workload]]:
         """The sentence sets, where they are given."""
@@ -145,7 +149,9 @@ class _Texts:
 
 
 def _laid_out(workload: Workload) -> dict[str, Workload]:
-    return {layout: workload.laid_out(layout) for layout in whole.LAYOUTS}
+    """In each layout that takes codes so wide."""
+    fits = 32 * workload.codes.shape[1] in residual.WIDTHS
+    return {layout: workload.laid_out(layout) for layout in whole.LAYOUTS if fits or layout != "residual"}
 
 
 def _rows(machine: Machine, arch: str, bits: int, plan: Plan, workloads: Iterable[dict[str, Workload]]) -> Iterator[Row]:
@@ -157,11 +163,12 @@ def _rows(machine: Machine, arch: str, bits: int, plan: Plan, workloads: Iterabl
 
 def _core_rows(machine: Machine, arch: str, ks: Sequence[int], workloads: Iterable[dict[str, Workload]]) -> Iterator[Row]:
     for workload in workloads:
-        for layout in whole.LAYOUTS:
+        for layout, laid_out in workload.items():
+            compiles = layout == "flat" and arch.startswith("arm") and 32 * laid_out.codes.shape[1] <= measure.CODE_BITS
             for k in ks:
-                yield measure.core_row(machine, arch, workload[layout], k, layout)
-                if layout == "flat" and arch.startswith("arm"):
-                    yield measure.core_row(machine, arch, workload[layout], k, layout, "compiled")
+                yield measure.core_row(machine, arch, laid_out, k, layout)
+                if compiles:
+                    yield measure.core_row(machine, arch, laid_out, k, layout, "compiled")
 
 
 def _demand_pico() -> None:

@@ -35,7 +35,7 @@ layout_option = click.option(
     type=click.Choice(["auto", "flat", "residual", "rows"]),
     default="auto",
     show_default=True,
-    help="Of the codes: flat suits RAM and small tables, residual reads fewer bytes of large ones in flash (up to 512 bits), "
+    help="Of the codes: flat suits RAM and small tables, residual (up to 512 bits) reads fewer bytes of large ones in flash, "
     "rows are for chips with a popcount instruction. auto takes one of the first two.",
 )
 effort_option = click.option(
@@ -53,7 +53,7 @@ store_text_option = click.option("--store-text", is_flag=True, help="Keep each d
 @click.argument("corpus", type=click.Path(path_type=Path))
 @output_option
 @click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
-@click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as the encoder has them.")
+@click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as far as the encoder goes.")
 @layout_option
 @effort_option
 @click.option(
