@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,7 +200,7 @@ def test_a_person(board: Path, made: Bundle) -> None:
 )
 @pytest.mark.usefixtures("package")
 def test_a_score_for_people(score: int, shown: str) -> None:
-    assert sys.modules["bitwren_board.console"]._decimal(score) == shown
+    assert importlib.import_module("bitwren_board.stages").decimal(score) == shown
 
 
 @needs_unix_port
