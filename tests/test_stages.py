@@ -75,7 +75,7 @@ def test_refused(faq: Path, plain: Path) -> None:
 def test_inspect(faq: Path, plain: Path) -> None:
     found = json.loads(bitwren("inspect", faq, "--json").stdout)
     encoder, table = Bundle.read(faq).encoder, found[1]
-    assert (found[0]["embedding"], found[0]["binarizer"]) == (encoder.units, "dense")
+    assert (found[0]["embedding"], found[0]["binarizer"]) == (encoder.units, "lsh")
     assert (table["stages"], table["vector_bits"], table["vectors"], table["words"]) == ("all", 4, 395, 395)
     assert (table["word_weight"], table["word_bytes"]) == (0.699, table["sections"]["WORD"]["bytes"])
     assert table["centre"].startswith(f"{encoder.units} components")

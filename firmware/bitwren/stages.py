@@ -33,7 +33,7 @@ class Stages:
     """Those of one open table, as a number and a name."""
 
     def __init__(self, wren, fields):
-        """:param wren: opened but for this; what it gives the encoder grows by an embedding's room. :param fields: its table's."""
+        """:param wren: opened but for this; it gets room for an embedding too. :param fields: of its table."""
         native, units = wren._native, unpack_from("<H", fields, 34)[0]
         self.has = (1 if fields[33] and units else 0) | (2 if wren._seek(b"WORD") else 0)
         self.name = NAMES[self.has]
