@@ -23,8 +23,8 @@ from .vectors import Vectors
 
 WEIGHTS = (0.5, 0.7, 1.0)
 TIGHT, SMALL = 0.05, (0.05, 0.1, 0.2, 0.3)
-"""An index whose commonest term is in fewer than this share of the documents has lost so much to its budget that little of it is to
-be trusted: then these weights are tried as well."""
+"""An index whose commonest term is in fewer than this share of the documents has lost so much to its budget that little of it is
+to be trusted: then these weights are tried as well."""
 DEFAULT = 0.6
 ASKED, KEPT = 500, 0.4
 """Documents that are asked, and the share of a shortened one's words that are kept."""
