@@ -122,7 +122,7 @@ def gain(length: float, mean: float) -> int:
 def build(texts: Sequence[str], budget: int, hash_bits: int | None = None) -> Words:
     """Index texts.
 
-    :param budget: bytes that :func:`bitwren.postings.pack` may take. :param hash_bits: None: by the number of texts and the budget.
+    :param budget: bytes that :func:`bitwren.postings.pack` may take. :param hash_bits: None: by texts and budget.
     """
     from .postings import size  # it needs Words
 
