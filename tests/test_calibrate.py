@@ -136,6 +136,7 @@ def test_codes_alone() -> None:
     bundle = build(DOCUMENTS, EncoderFolder.find("base"), 512)
     bare = replace(bundle.table, threshold=None, notes={})
     assert by_codes(bare, DOCUMENTS, FALSE_ACCEPT).threshold == bundle.table.threshold
+    assert bare.notes == {}
 
 
 def test_a_distance_of_0_can_still_pass() -> None:
