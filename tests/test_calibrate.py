@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwren import table as tables
@@ -42,6 +42,7 @@ def made(documents: list[Document] = DOCUMENTS, strangers: Strangers | None = No
     return build(documents, folder, 512, scoring=Scoring(), strangers=strangers or Strangers(), false_accept=share)
 
 
+@settings(deadline=None)
 @given(scores, scores, st.booleans(), shares, shares)
 def test_more_false_accepts_never_make_it_stricter(
     documents: np.ndarray, strangers: np.ndarray, known: bool, share: float, other: float
@@ -54,6 +55,7 @@ def test_more_false_accepts_never_make_it_stricter(
         assert loose <= strict
 
 
+@settings(deadline=None)
 @given(scores, shares)
 def test_known_strangers_alone(strangers: np.ndarray, share: float) -> None:
     limit = loosest(np.zeros(0), strangers, True, share)
@@ -64,6 +66,7 @@ def test_known_strangers_alone(strangers: np.ndarray, share: float) -> None:
             assert (strangers >= looser.max()).mean() > share
 
 
+@settings(deadline=None)
 @given(scores.filter(len), shares)
 def test_documents_alone_pass_at_ten_times_the_odds(documents: np.ndarray, share: float) -> None:
     limit = loosest(documents, np.zeros(0), False, share)
@@ -71,6 +74,7 @@ def test_documents_alone_pass_at_ten_times_the_odds(documents: np.ndarray, share
     assert passing / (passing + 10 * (1 - passing)) <= share
 
 
+@settings(deadline=None)
 @given(scores.filter(len), st.integers(0, 400))
 def test_everyday_strangers_about_the_corpus_do_not_count(documents: np.ndarray, count: int) -> None:
     beyond = np.full(count, documents.max() + 1)
@@ -136,6 +140,7 @@ def test_codes_alone() -> None:
     bundle = build(DOCUMENTS, EncoderFolder.find("base"), 512)
     bare = replace(bundle.table, threshold=None, notes={})
     assert by_codes(bare, DOCUMENTS, FALSE_ACCEPT).threshold == bundle.table.threshold
+    assert bare.notes == {}
 
 
 def test_a_distance_of_0_can_still_pass() -> None:

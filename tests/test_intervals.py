@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwren.intervals import auroc, bootstrap, delong, mcnemar, wilson
@@ -16,6 +16,7 @@ scores = st.lists(st.integers(0, 20), min_size=1, max_size=30)
 trials = st.integers(1, 10_000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))
 
 
+@settings(deadline=None)
 @given(trials)
 def test_wilson(given: tuple[int, int]) -> None:
     successes, count = given
@@ -27,6 +28,7 @@ def test_wilson(given: tuple[int, int]) -> None:
         assert abs(successes / count - bound) == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / count), rel=1e-4)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 200))
 def test_wilson_narrows_and_rises(count: int, successes: int) -> None:
     successes = min(successes, count)
@@ -42,6 +44,7 @@ def test_wilson_of_the_books() -> None:
     assert wilson(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))  # Newcombe 1998
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_bootstrap(values: list[float]) -> None:
     low, high = bootstrap(np.array(values))
@@ -56,6 +59,7 @@ def test_bootstrap_is_about_two_standard_errors() -> None:
     assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(1000), rel=0.06)
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_auroc_is_the_share_of_pairs_in_order(inside: list[int], outside: list[int]) -> None:
     pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
@@ -67,6 +71,7 @@ def test_auroc_is_the_share_of_pairs_in_order(inside: list[int], outside: list[i
     assert low < high
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=12), st.lists(st.integers(0, 9), min_size=2, max_size=12))
 def test_delong_has_the_variance_of_its_components(inside: list[int], outside: list[int]) -> None:
     kernel = np.array([[(a > b) + (a == b) / 2 for b in outside] for a in inside])
@@ -84,6 +89,7 @@ def test_delong_takes_scores_of_nothing() -> None:
     assert delong(np.array([1.0, 2.0, -math.inf]), np.array([-math.inf, 0.0]))[1] <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8), st.integers(0, 8))
 def test_mcnemar_counts_outcomes_of_a_fair_coin(only_a: int, only_b: int) -> None:
     count = only_a + only_b

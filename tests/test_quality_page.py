@@ -62,7 +62,8 @@ class Page(HTMLParser):
 
 
 def made(scoring: Scoring) -> Bundle:
-    return build(DOCUMENTS, EncoderFolder.find("base"), 256, True, scoring=scoring, strangers=Strangers(["play some jazz"]))
+    bits = 256 if scoring.vector_bits else 64
+    return build(DOCUMENTS, EncoderFolder.find("base"), bits, True, scoring=scoring, strangers=Strangers(["play some jazz"]))
 
 
 def report(scoring: Scoring = PLENTY, outside: tuple[str, ...] = ("who won " + EVIL, "?!"), stages: str | None = None) -> Report:

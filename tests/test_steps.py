@@ -129,6 +129,7 @@ def test_tfidf_by_hand() -> None:
     assert (found.slots[1] == NONE).all()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.integers())
 def test_a_typo_is_one_mistake(text: str, seed: int) -> None:
     changed = with_typo(text, seed)
