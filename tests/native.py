@@ -54,7 +54,6 @@ class _Section(ctypes.Structure):
 class _Encoder(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_uint32) for name in ("dims", "row_bits", "pieces", "gain", "bits", "layers")),
-        ("identity", ctypes.c_uint8 * 16),
         *((name, _Section) for name in ("vocabulary", "rows", "scales", "head")),
         *((name, ctypes.c_uint32) for name in ("seed", "units")),
     ]
@@ -62,8 +61,7 @@ class _Encoder(ctypes.Structure):
 
 class _Table(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_uint32) for name in ("count", "bits", "layout", "flags", "threshold")),
-        ("identity", ctypes.c_uint8 * 16),
+        *((name, ctypes.c_uint32) for name in ("count", "bits", "layout")),
         *((name, _Section) for name in ("codes", "live", "offsets", "documents")),
         ("lanes", ctypes.c_uint32),
         ("weight_planes", ctypes.c_uint32),

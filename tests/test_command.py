@@ -231,6 +231,85 @@ def test_evaluate(faq: Path, tmp_path: Path) -> None:
     fails(bitwren("evaluate", faq, tmp_path / "no.csv"), "No such file")
 
 
+def test_evaluate_json(faq: Path, tmp_path: Path) -> None:
+    questions, outside = CORPUS.with_name("questions.csv"), CORPUS.with_name("out-of-scope.txt")
+    report = tmp_path / "report.html"
+    done = bitwren(
+        *("evaluate", faq, questions, "--out-of-scope", outside, "--corpus", CORPUS, "--no-teacher"),
+        *("--typos", 3, "--report", report, "--json"),
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    figures = {"recall@1", "recall@5", "recall@10", "mrr@10", "accuracy", "auroc_out_of_scope", "confident"}
+    figures |= {"confident_out_of_scope"}
+    assert set(found) == figures | {"questions", "intervals", "step", "stages", "left_out", "typos"}
+    assert set(found["typos"]) == set(found) - {"typos"} | {"seed"}
+    assert list(found["stages"]) == ["student", "int8", "binary", "tfidf"]
+    assert found["left_out"]["teacher"] == "which --no-teacher asks for"
+    for name, (low, high) in found["intervals"].items():
+        assert 0 <= low <= found[name] <= high <= 1
+    assert found["typos"]["recall@1"] < found["recall@1"]
+    assert report.read_text().startswith("<!DOCTYPE html>")
+    text = bitwren("evaluate", faq, questions)
+    assert b"left out: student, which needs the documents' texts: give the corpus (--corpus)" in text.stdout
+    fails(bitwren("evaluate", faq, questions, "--stages", "words"), "built without what words needs")
+    fails(bitwren("evaluate", faq, questions, "--out-of-scope", tmp_path / "no.txt"), "No such file")
+    (tmp_path / "less.csv").write_text("id,text\na,b\n")
+    fails(bitwren("evaluate", faq, questions, "--corpus", tmp_path / "less.csv"), "the corpus lacks document")
+    fails(bitwren("evaluate", faq, questions, "--report", tmp_path), "is a directory", code=2)
+    fails(bitwren("evaluate", faq, questions, "--report", faq / "encoder.bwe" / "x.html"), "cannot be written")
+
+
+def test_compare(faq: Path, tmp_path: Path) -> None:
+    questions, other = CORPUS.with_name("questions.csv"), tmp_path / "narrow"
+    assert bitwren("build", CORPUS, "-o", other, "--bits", 64).returncode == 0
+    found = json.loads(bitwren("compare", faq, other, questions, "--json").stdout)
+    assert found["difference"]["recall@1"] < 0
+    assert found["p"] < 0.001
+    counted = (len(found["only_b"]) - len(found["only_a"])) / found["questions"]
+    assert counted == pytest.approx(found["difference"]["recall@1"])
+    text = bitwren("compare", faq, other, questions).stdout.decode()
+    assert "(McNemar, exact): hardly by chance" in text
+    same = json.loads(bitwren("compare", faq, faq, questions, "--stages", "hamming", "--json").stdout)
+    assert (same["p"], same["a"], same["only_a"]) == (1.0, same["b"], [])
+    fails(bitwren("compare", faq, faq, questions, "--stages", "hamming", "--stages", "all"), "built without what all needs")
+    fails(bitwren("compare", faq, faq, questions, *["--stages", "hamming"] * 3), "once for both bundles, or twice", code=2)
+    fails(bitwren("compare", faq, tmp_path / "none", questions), "No such file")
+
+
+def test_min_recall(tmp_path: Path) -> None:
+    output, questions = tmp_path / "out", CORPUS.with_name("questions.csv")
+    arguments = ["build", CORPUS, "-o", output, "--bits", "64", "--min-recall"]
+    fails(bitwren(*arguments, "0.5", "--queries", questions), "of 399 questions find their answer first, fewer than the 50 %")
+    fails(bitwren(*arguments, "0.9"), "of 395 questions find their answer first, fewer than the 90 %", "nothing was written")
+    fails(bitwren(*arguments, "5"), "is not in the range", code=2)
+    (tmp_path / "lone.csv").write_text("text\none thing\nanother matter\n")
+    fails(bitwren("build", tmp_path / "lone.csv", "-o", output, "--min-recall", "0.1"), "give --queries FILE")
+    assert sorted(os.listdir(tmp_path)) == ["lone.csv"]
+    done = bitwren(*arguments, "0.05", "--queries", questions)
+    assert done.returncode == 0
+    assert b"of 399 questions find their answer first (95 % interval" in done.stderr
+    assert output.is_dir()
+
+
+def test_false_accept(tmp_path: Path) -> None:
+    outside, found = CORPUS.with_name("out-of-scope.txt"), []
+    for share in ("0.01", "0.3"):
+        done = bitwren(
+            *("build", CORPUS, "-o", tmp_path / "out", "--bits", 64, "--false-accept", share, "--out-of-scope", outside)
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        table = json.loads(bitwren("inspect", tmp_path / "out" / bundle.TABLE_FILE, "--json").stdout)
+        found.append(table["threshold"])
+        assert table["notes"]["calibration"] == {"false_accept": float(share), "strangers": 60, "known": True}
+    assert found[0] < found[1]
+    for share in ("0", "1", "-1", "5"):
+        fails(bitwren("build", CORPUS, "-o", tmp_path / "out", "--false-accept", share), "is not in the range", code=2)
+    (tmp_path / "empty.txt").write_text("\n \n")
+    fails(bitwren("build", CORPUS, "-o", tmp_path / "new", "--out-of-scope", tmp_path / "empty.txt"), "holds no text")
+    assert not (tmp_path / "new").exists()
+
+
 def test_misuse_is_exit_2(faq: Path) -> None:
     fails(bitwren("search", faq), "Missing argument", code=2)
     fails(bitwren("nonsense"), "No such command", code=2)

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from board_bundle import make_bundle
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_command import CORPUS, bitwren, fails
 
-from bitwren import bundle, edit, table
-from bitwren.bundle import Bundle
+from bitwren import bundle, edit, lexical, postings, table
+from bitwren.bundle import Bundle, Scoring
 from bitwren.corpus import Document, Question, read_corpus
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import BitwrenError, CorpusError
 from bitwren.evaluate import evaluate
+from bitwren.vectors import quantize
 
 NEW = (
     b"id,text,answer,label\n"
@@ -147,6 +151,64 @@ def test_the_same_as_built_at_once() -> None:
     for query in ("the board is hot", "no serial port appears", "wifi"):
         found = [(hit.distance, hit.id) for hit in fewer.search(query, 50)]
         assert found == [(hit.distance, hit.id) for hit in kept.search(query, 50)]
+
+
+@pytest.mark.parametrize("layout", table.LAYOUTS)
+@pytest.mark.parametrize("scoring", [Scoring(4, 40), Scoring(8, 0), Scoring(0, 1000)])
+def test_appended_documents_get_vectors_and_words(tmp_path: Path, layout: str, scoring: Scoring) -> None:
+    """They are what a build would have made of them with this table's centre, mean length and dropped terms."""
+    documents = read_corpus(CORPUS)[:60]
+    made = bundle.build(documents, EncoderFolder.find("base"), 64, layout=layout, scoring=scoring)
+    bundle.write(made, tmp_path / "faq")
+    (tmp_path / "new.csv").write_bytes(NEW)
+    new = read_corpus(tmp_path / "new.csv")
+    assert bitwren("append", tmp_path / "faq", tmp_path / "new.csv").returncode == 0
+    before, after = made.table, Bundle.read(tmp_path / "faq").table
+    if before.vectors and after.vectors and before.centre is not None:
+        embeddings = made.encoder.embed([document.text for document in new]).astype(np.float64)
+        expected = quantize(embeddings - before.centre, scoring.vector_bits)
+        assert after.vectors.packed.tolist() == [*before.vectors.packed.tolist(), *expected.packed.tolist()]
+        assert after.vectors.scales.tolist() == [*before.vectors.scales.tolist(), *expected.scales.tolist()]
+    assert (after.vectors is None, after.words is None) == (not scoring.vector_bits, not scoring.word_bytes)
+    if after.words:
+        assert (len(after.words), after.words.mean_length) == (62, before.words.mean_length)  # type: ignore[union-attr]
+    for document in new:
+        assert Bundle.read(tmp_path / "faq").search(document.text, 1)[0].id == document.id
+    again = edit.append(Bundle.read(tmp_path / "faq"), [Document("crow", "a crow caws", "", "")]).table
+    assert [len(part) for part in (again.vectors, again.words) if part] == [63] * (bool(again.vectors) + bool(again.words))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    texts=st.lists(st.lists(st.sampled_from(["pump", "pumping", "light", "é", "a", "of"]), max_size=5), min_size=1, max_size=12),
+    first=st.integers(1, 12),
+    budget=st.sampled_from([0, 360, 500, 100_000]),
+)
+def test_words_extended(texts: list[list[str]], first: int, budget: int) -> None:
+    """Each document is in the buckets of its terms and in no others, however the index came about."""
+    joined = [" ".join(text) for text in texts]
+    built = lexical.build(joined[:first], budget, 8)
+    made = lexical.extend(built, joined[first:])
+    assert np.array_equal(made.dropped, built.dropped)
+    for bucket in range(256):
+        having = [slot for slot, text in enumerate(joined) if bucket in {lexical.bucket(term, 8) for term in lexical.terms(text)}]
+        assert made.slots[made.starts[bucket] : made.starts[bucket + 1]].tolist() == ([] if built.dropped[bucket] else having)
+    gains = [lexical.gain(len(lexical.terms(text)), built.mean_length / 16) for text in joined[first:]]
+    assert made.gains.tolist() == [*built.gains.tolist(), *gains]
+    assert postings.unpack(postings.pack(made), len(texts)).slots.tolist() == made.slots.tolist()
+
+
+def test_vectors_and_words_that_do_not_reach_the_end_stay_so() -> None:
+    """A table from elsewhere may have them of its first documents only: those of others would lie in the wrong slots."""
+    made = make_bundle(20, scoring=Scoring(4, 60))
+    vectors, words = made.table.vectors, made.table.words
+    assert vectors
+    assert words
+    part = replace(vectors, packed=vectors.packed[:10], scales=vectors.scales[:10])
+    more = edit.append(replace(made, table=replace(made.table, vectors=part)), [Document("new", "a new one", "", "")])
+    assert more.table.vectors is part
+    assert more.table.words
+    assert len(more.table.words) == 21
 
 
 def test_questions_about_deleted_documents_are_refused() -> None:

@@ -6,17 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from makers import random_encoder
 
 from bitwren.bundle import Bundle, build
 from bitwren.corpus import Document, Question
 from bitwren.encoder import EncoderFolder
 from bitwren.errors import CorpusError, EncoderMismatch
-from bitwren.evaluate import auroc, evaluate
-
-scores = st.lists(st.integers(0, 20), min_size=1, max_size=30)
+from bitwren.evaluate import evaluate, first_right
+from bitwren.intervals import wilson
 
 DOCUMENTS = [
     Document("led", "the light blinks twice", "Rinse the filter.", "light"),
@@ -28,12 +25,6 @@ DOCUMENTS = [
 
 def made() -> Bundle:
     return build(DOCUMENTS, EncoderFolder.find("base"), 512)
-
-
-@given(scores, scores)
-def test_auroc_is_the_share_of_pairs_in_order(inside: list[int], outside: list[int]) -> None:
-    pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
-    assert auroc(np.array(inside), np.array(outside)) == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_recall_mrr_and_accuracy() -> None:
@@ -51,6 +42,27 @@ def test_recall_mrr_and_accuracy() -> None:
     assert quality.auroc == 1.0
     labelled = evaluate(bundle, [Question("water on the floor", "", "water"), Question("water on the floor", "", "noise")])
     assert (labelled.accuracy, labelled.recall, labelled.auroc) == (0.5, None, None)
+    assert quality.intervals["recall@1"] == wilson(1, 4)
+    assert set(quality.intervals) == {name for name, value in quality.figures().items() if value is not None}
+
+
+def test_questions_that_say_nothing_and_queries_without_words() -> None:
+    bundle = made()
+    questions = [Question("water on the floor", "", ""), Question("?!", "led", ""), Question("the hose is dripping", "leak2", "")]
+    quality = evaluate(bundle, questions, ["..."])
+    assert (quality.questions, quality.accuracy) == (3, None)
+    assert quality.recall == {1: 0.5, 5: 0.5, 10: 0.5}
+    assert quality.confident_out == 0.0
+    assert first_right(bundle, questions).tolist() == [False, True]
+
+
+def test_a_label_is_right_wherever_no_id_is_named() -> None:
+    questions = [Question("water on the floor", "leak2", "water"), Question("a loud grinding noise", "", "water")]
+    quality = evaluate(made(), questions)
+    assert quality.accuracy == 0.5
+    assert quality.recall is not None
+    assert quality.recall[1] == 0.0
+    assert quality.recall[5] == 1.0
 
 
 def test_deleted_documents_are_not_found() -> None:

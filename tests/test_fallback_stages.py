@@ -15,10 +15,11 @@ from fallback import load as load_fallback
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import random_encoder, with_stages
-from native import KINDS
+from native import ARGUMENT, KINDS, TEXT, CoreError
 from test_fallback_boards import engines, needs_unix_port, run, with_fallback
+from test_native_hostile import mend
 
-from bitwren import lower, residual, scoring, table
+from bitwren import container, lower, residual, scoring, table
 from bitwren.encoder import Encoder
 from bitwren.hamming import WIDTHS
 from bitwren.scoring import DEPTH, Query, Stages
@@ -134,6 +135,69 @@ def test_the_same_as_the_reference(core: FallbackCore, window: int, case: Case, 
         asked = text.encode(), code, embedding.tobytes()
         found = core.rank((source, encoder_source), asked, hits, k, number, live)
         assert found == scoring.rank(on_chip, query, k, 100, stages), number
+
+
+def test_damaged_sections_end_in_an_error_or_in_results(core: FallbackCore) -> None:
+    """Of a file whose checksums are right whatever its sections say."""
+    random = np.random.default_rng(3)
+    errors = 0
+    made_once = [(case, *case.bundle()) for case in some_cases(4, 14)[1:]]
+    whole = [(table.write(made), lower.write(case.encoder())) for case, made, _, _ in made_once]
+    for number in range(300):
+        case, made, _, text = made_once[number % len(made_once)]
+        data = bytearray(whole[number % len(whole)][0])
+        file = container.unpack(bytes(data), table.MAGIC)
+        tags = [tag for tag in ("WORD", "VECS", "CENT") if tag in file.sections]
+        if number % 4 and tags:
+            tag = tags[random.integers(len(tags))]
+            size = len(file.sections[tag])
+            for place in random.integers(0, min(size, 60) if number % 2 else size, random.integers(1, 6)):
+                data[file.offsets[tag] + place] = random.choice([0, 1, 0xFF, 0xFE, random.integers(256)])
+        elif number % 8:
+            data[320 + random.integers(1, 8)] = random.choice([0, 1, 2, 3, 8, 16, 0xFF])
+        else:
+            entry = 32 + 16 * random.integers(data[6]) + random.choice([4, 8])
+            data[entry : entry + 4] = int(random.choice([0, 1, 5, 4096, 0x7FFFFFFF, 0xFFFFF000])).to_bytes(4, "little")
+        mend(data)
+        embedding = case.encoder().embed([text])[0]
+        code = case.encoder().binarize(embedding[None], made.centre)[0]
+        hits = [(int(far), slot) for slot, far in enumerate(random.integers(0, case.bits + 1, case.count)[:DEPTH])]
+        kind = list(KINDS.values())[number % len(KINDS)]
+        for stages in (1, 2, 3):
+            sources = kind(bytes(data)), KINDS["contiguous"](whole[number % len(whole)][1])
+            try:
+                found = core.rank(sources, (text.encode(), code, embedding.tobytes()), hits, 10, stages)
+            except CoreError:
+                errors += 1
+            else:
+                assert len(found) >= min(10, len(hits))
+                assert found == sorted(found, key=lambda result: (-result[0], result[2]))
+                assert len({slot for _, _, slot in found}) == len(found)
+    assert errors > 100
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"k": 0}, None), ({"found": -1}, None), ({"ranked": bytearray(12 * DEPTH)}, None), ({"hits": bytearray(8)}, None),
+     ({"work": bytearray(6143)}, None), ({"code": bytes(4)}, None), ({"embedding": bytes(31)}, ARGUMENT),
+     ({"embedding": None}, ARGUMENT), ({"live": bytes(4)}, ARGUMENT), ({"text": b"a" * 4097}, TEXT), ({}, 0)],
+)  # fmt: skip
+def test_wrong_arguments(core: FallbackCore, wrong: dict[str, object], code: int | None) -> None:
+    """Refused as the native module refuses them: what no buffer should be raises, what does not fit the file is an error code."""
+    encoder = random_encoder(1, 64, 32, embedding=32)
+    texts = ["a b", "c d"] * 20
+    made = with_stages(Table(encoder.encode(texts), [Record("", "")] * 40, np.ones(40, bool), encoder.identity), encoder, texts)
+    arguments: dict[str, object] = {
+        "given": table.write(made), "words": lower.write(encoder), "text": b"a b", "code": bytes(8), "embedding": bytes(32),
+        "hits": bytearray(16), "found": 2, "k": 1, "ranked": bytearray(12 * (DEPTH + 2)), "work": bytearray(6144), "stages": 3,
+        "live": None,
+    }  # fmt: skip
+    arguments |= wrong
+    if code is None:
+        with pytest.raises(ValueError):  # noqa: PT011  (MicroPython's messages are short)
+            core.core.rank(*arguments.values())
+    else:
+        assert core.core.rank(*arguments.values()) == (code or 1)
 
 
 # --- In MicroPython's unix port --------------------------------------------------------------------------------------

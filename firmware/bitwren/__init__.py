@@ -101,8 +101,16 @@ class Wren:
             raise Error(messages.OTHER_ENCODER if encoder else messages.missing(self.path + "/encoder.bwe"))
         self.count = self._count_live()  # documents
         self._code = bytearray(self.bits // 8)
-        self._stages, self._beside = self._open_stages(fields)
         self._work = self._work_memory(layout)
+        self._compiles = len(self._work) > max(native.ENCODE_WORK, native.SEARCH_WORK)
+        # Those that rank besides the distance, and what the encoder takes besides: the table's centre, room for an embedding.
+        self._stages, self._beside = None, ()
+        if fields[34] or fields[35]:
+            self._beside = (self._read(self._table, *self._section(b"CENT")),)
+        if fields[33] or self._seek(b"WORD"):
+            from .stages import Stages  # not before it is needed: it takes RAM
+
+            self._stages = Stages(self, fields)
         gc.collect()
         self._ram = gc.mem_alloc() - before
 
@@ -120,7 +128,7 @@ class Wren:
         """
         text = self._refuse_text(text)
         k, effort = self._bounds(k, effort)
-        number = self.choose(stages)
+        number = self.choose(stages) if self._stages or stages is not None else 0
         self._encode(text)
         return self._nearest(k, effort, text, number)
 
@@ -155,25 +163,18 @@ class Wren:
         self._demand(found, self._table)
         hits = Hits()
         if number:
-            sources = self._table.source, self._encoder.source
-            found, ranked = ranking.rank(*sources, text, self._code, pairs, found, k, self._work, number, live)
-            self._demand(found, self._table)
-            for index in range(found):
-                hits.append(self._hit(*ranking.result(ranked, index)))
-            hits.confident = found > 0 and ranking.confident(hits[0].score, number)
+            ranking.rank(self, text, pairs, found, k, number, live, hits)
             return hits
         for index in range(found):
-            hits.append(self._hit(None, pairs[2 * index], pairs[2 * index + 1]))
+            hits.append(self._hit(pairs[2 * index], pairs[2 * index + 1]))
         hits.confident = found > 0 and (self.threshold == _NOT_CALIBRATED or hits[0].distance <= self.threshold)
         return hits
 
     def choose(self, stages):
         """The number of the stages of a name, or all that the table has for None: 1 for vectors, 2 for words."""
-        if stages is None:
-            return self._stages.has if self._stages else 0
         from .stages import choose
 
-        return choose(stages, self.choose(None))
+        return choose(stages, self._stages)
 
     def append(self, text, answer=None, id=None):
         """Add a document, in RAM: it is gone when the bundle is opened anew or the power is off. Returns its id.
@@ -222,10 +223,10 @@ class Wren:
         except MemoryError:
             return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
-            pairs = [("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)]
-            if hit.score is not None:
-                pairs.insert(2, ("score", hit.score))
-            hits[index] = OrderedDict(pairs)
+            if hit.score is None:
+                hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
+            else:
+                hits[index] = self._stages.describe(hit)
         answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
         if effort < 100:
             # Without the native module every document is compared.
@@ -251,30 +252,15 @@ class Wren:
             )
         )
 
-    def _open_stages(self, fields):
-        """What ranks after the search, or None; what the encoder takes besides: the table's centre, room for an embedding."""
-        units = unpack_from("<H", fields, 34)[0]
-        centre = self._read(self._table, *self._section(b"CENT")) if units else None
-        words = self._seek(b"WORD")
-        if not fields[33] and not words:
-            return None, (centre,) if units else ()
-        from .stages import Stages  # not before it is needed: it takes RAM
-
-        stages = Stages(self._native, units if fields[33] else 0, words, unpack_from("<iii", fields, 40))
-        return stages, (centre, stages.embedding)
-
     def _work_memory(self, layout):
         """For encoder and search, with room for the query as code where that pays, the chip can run it and RAM allows it."""
         native = self._native
-        size = max(native.ENCODE_WORK, native.SEARCH_WORK, self._stages.work if self._stages else 0)
+        size = max(native.ENCODE_WORK, native.SEARCH_WORK)
         code = getattr(native, "SEARCH_CODE", 0) * self.bits // 512 if self.bits <= 512 else 0
         gc.collect()
-        self._compiles = False
         if code and _LAYOUTS[layout] == "flat" and self.count >= _COMPILE_FROM and gc.mem_free() >= size + code + _SPARE:
             try:
-                work = bytearray(max(native.SEARCH_WORK + code, size))
-                self._compiles = True
-                return work
+                return bytearray(native.SEARCH_WORK + code)
             except MemoryError:  # there is enough, but not in one piece
                 pass
         return bytearray(size)
@@ -312,10 +298,9 @@ class Wren:
         if k > self.count:
             raise Error(messages.k_too_large(k, self.count))
 
-    def _hit(self, score, distance, slot):
+    def _hit(self, distance, slot, score=None):
         if slot >= self._slots:
-            id, answer, text = self._changes.record(slot)
-            return Hit(distance, id, answer, text, score)
+            return Hit(distance, *self._changes.record(slot), score)
         place = array("I", (0, 0))
         self._demand(self._native.record(self._table.source, slot, place), self._table)
         record = memoryview(self._read(self._table, *place))

@@ -201,7 +201,11 @@ class Console:
         took = time.ticks_diff(time.ticks_ms(), began)
         for rank, hit in enumerate(hits, 1):
             answer = hit.answer.replace("\r", "").replace("\n", "\n     ")
-            score = "" if hit.score is None else "score {}, ".format(_decimal(hit.score))
+            score = ""
+            if hit.score is not None:
+                from .stages import decimal
+
+                score = "score {}, ".format(decimal(hit.score))
             self._sink.write("  {}. {}  [{}distance {}, id {}]\n".format(rank, answer, score, hit.distance, hit.id))
         doubt = "" if hits.confident else "; not confident: nothing is near enough"
         self._sink.write("  {} ms{}\n".format(took, doubt))
@@ -348,12 +352,6 @@ def _strict(text):
         high = code if 0xD800 <= code < 0xDC00 else 0
         joined.append("\ufffd" if 0xD800 <= code < 0xE000 or code > 0x10FFFF else character)
     return "".join(joined)
-
-
-def _decimal(score):
-    """A score as people see it, with two decimals."""
-    hundredths = (abs(score) * 100 + 2048) >> 12
-    return "{}{}.{:02d}".format("-" if score < 0 < hundredths else "", hundredths // 100, hundredths % 100)
 
 
 def _sentence(error):

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef BW_STAGES
+#define BW_STAGES 1 /* 0: without bw_rank, and what is only there for it */
+#endif
+
 enum {
     BW_OK = 0,
     BW_ERR_READ = -1,      /* the source could not be read, or ends early */
@@ -59,7 +63,6 @@ int bw_check(bw_source *source, const char *magic, int all);
 
 typedef struct bw_encoder {
     uint32_t dims, row_bits, pieces, gain, bits, layers;
-    uint32_t identity[4];
     bw_section vocabulary, rows, scales, head; /* in a row, as check.c looks for them */
     uint32_t seed;  /* of the projection that makes bits of the embedding; 0: the last layer's signs are the code */
     uint32_t units; /* components of an embedding: the last layer's outputs with a projection, else its inputs */
@@ -84,8 +87,7 @@ int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
 int bw_vector(bw_source *source, const bw_encoder *encoder, const uint8_t *text, uint32_t length, int8_t *vector, uint8_t *work);
 
 typedef struct bw_table {
-    uint32_t count, bits, layout, flags, threshold;
-    uint32_t identity[4];
+    uint32_t count, bits, layout;
     bw_section codes, live, offsets, documents; /* in a row, as check.c looks for them */
     uint32_t lanes, weight_planes; /* layout 1 (residual): documents of a block, planes that each has for its weights */
     bw_section pivots;

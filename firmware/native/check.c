@@ -1,7 +1,7 @@
 /* Is this file whole, and are its fields in their ranges? Checksums, sections, and the fields of page 0. */
 #include "internal.h"
 
-enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 32, RECORD_HEAD = 4 };
+enum { VERSION = 1, MAX_SECTIONS = 16, CRC_AT = 12, ENTRIES_AT = 32, ENTRY = 16, FIELDS = 16, RECORD_HEAD = 4 };
 
 /* CRC-32 steps four bits at a time: 16 words of table, since a native module's tables are copied to the heap. */
 static const uint32_t crc_nibble[16] = {
@@ -87,10 +87,12 @@ static int find_sections(bw_source *source, int count, const char *wanted, bw_se
     return BW_OK;
 }
 
+#if BW_STAGES
 int bw_find_sections(bw_source *source, const char *wanted, bw_section *section) {
     int count = open_page(source, "BWT1");
     return count < 0 ? count : find_sections(source, count, wanted, section);
 }
+#endif
 
 /* Page 0 against its own CRC and the size of the source. */
 static int check_page(bw_source *source) {
@@ -160,17 +162,14 @@ static int read_fields(bw_source *source, const char *magic, uint32_t *fields) {
 /* The seed, and what the last layer's record says of the embedding. */
 static int open_projection(bw_source *source, bw_encoder *encoder) {
     uint32_t scratch;
-    const uint8_t *at = bw_fetch(source, BW_SEED, 4, 4, (uint8_t *)&scratch);
+    const bw_word *at = fetch(source, BW_SEED, 4, 4, &scratch);
+    encoder->seed = at ? *at : 0;
+    at = at ? fetch(source, encoder->head.offset + BW_LAYER * (encoder->layers - 1), 4, BW_LAYER, &scratch) : NULL;
     if (!at) {
         return BW_ERR_READ;
     }
-    encoder->seed = bw_load32(at);
-    at = bw_fetch(source, encoder->head.offset + BW_LAYER * (encoder->layers - 1), 4, BW_LAYER, (uint8_t *)&scratch);
-    if (!at) {
-        return BW_ERR_READ;
-    }
-    encoder->units = bw_load16(encoder->seed ? at + 2 : at);
-    return encoder->units <= (encoder->seed ? BW_MAX_PROJECTED : BW_MAX_UNITS) ? BW_OK : BW_ERR_FORMAT;
+    encoder->units = encoder->seed ? *at >> 16 : *at & 0xFFFF;
+    return encoder->seed && encoder->units > BW_MAX_PROJECTED ? BW_ERR_FORMAT : BW_OK;
 }
 
 int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
@@ -185,9 +184,6 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
     encoder->gain = fields[2];
     encoder->bits = fields[3] & 0xFFFF;
     encoder->layers = fields[3] >> 16;
-    for (int i = 0; i < 4; i++) {
-        encoder->identity[i] = fields[4 + i];
-    }
     int known = encoder->dims >= 32 && encoder->dims <= BW_MAX_DIMS && encoder->dims % 32 == 0 &&
                 (encoder->row_bits == 2 || encoder->row_bits == 4 || encoder->row_bits == 8) &&
                 encoder->pieces <= 0xFFFF && encoder->gain >= BW_MIN_GAIN && encoder->gain <= BW_MAX_GAIN &&
@@ -223,14 +219,9 @@ int bw_open_table(bw_source *source, bw_table *table) {
     table->count = fields[0];
     table->bits = fields[1] & 0xFFFF;
     table->layout = fields[1] >> 16 & 0xFF;
-    table->flags = fields[1] >> 24;
-    table->threshold = fields[2];
     table->lanes = fields[3] & 0xFF;
     table->weight_planes = fields[3] >> 8 & 0xFF;
     table->staged = fields[3] >> 16;
-    for (int i = 0; i < 4; i++) {
-        table->identity[i] = fields[4 + i];
-    }
     uint32_t slots = table->count + table->staged;
     int known = bw_log2(table->bits) > 0 && table->count >= 1 && table->count <= BW_MAX_SLOTS &&
                 slots <= bw_most_slots(table->bits) && table->layout <= BW_ROWS;

@@ -80,8 +80,8 @@ static uint32_t magnitude(int32_t value) {
 }
 
 /* (sum * multiplier + 2^(shift - 1)) >> shift, saturated to 16 bits. The 64-bit product is put together from 16-bit parts:
- * Cortex-M0+ has no wide multiplication, and its library's is neither quicker nor there to be called. */
-static int32_t requantize(int32_t sum, int32_t multiplier, uint32_t shift) {
+ * Cortex-M0+ has no wide multiplication, and its library's is neither quicker nor there to be called. Not inline: 16 bytes less. */
+static __attribute__((noinline)) int32_t requantize(int32_t sum, int32_t multiplier, uint32_t shift) {
     uint32_t a = magnitude(sum), b = magnitude(multiplier);
     uint32_t a_low = a & 0xFFFF, a_high = a >> 16, b_low = b & 0xFFFF, b_high = b >> 16;
     uint32_t bottom = a_low * b_low, middle = a_high * b_low + (bottom >> 16);
@@ -181,7 +181,7 @@ int bw_encode(bw_source *source, const bw_encoder *encoder, const uint8_t *text,
                 embedding[i] = input[i];
             }
             if (encoder->seed) {
-                bw_project(input, inputs, centre, origin, encoder, work->a.sums, code);
+                bw_project(input, inputs, centre, origin, encoder, work->b.centred[~index & 1], work->a.sums, code);
                 break;
             }
         }

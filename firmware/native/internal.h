@@ -170,10 +170,10 @@ typedef struct bw_tile {
 /* Add a row of `words` words, in fields of 2, 4 or 8 bits, times a scale, to sums of 16 bits: two in each of 16 / bits words a word. */
 void bw_add_fields(uint32_t *lanes, const bw_word *row, uint32_t words, uint32_t bits, uint32_t scale);
 
-/* The signs of the projection of an embedding, less a centre or (without one) an origin, as a code. `sums` has room for
+/* The signs of the projection of an embedding, less a centre or (without one) an origin, as a code. `inputs` and `sums` have room for
  * BW_MAX_PROJECTED. */
 void bw_project(const int8_t *embedding, uint32_t units, const int8_t *centre, int32_t origin, const bw_encoder *encoder,
-                int32_t *sums, uint32_t *code);
+                int16_t *inputs, int32_t *sums, uint32_t *code);
 
 /* The caller's work memory. While rows are summed, the second vector is the scratch to fetch them into. */
 typedef struct bw_work {
@@ -183,6 +183,7 @@ typedef struct bw_work {
     } a;
     union {
         int8_t vectors[2][BW_MAX_UNITS];
+        int16_t centred[2][BW_MAX_PROJECTED]; /* in the vector's place that is not in use */
         uint32_t lanes[BW_MAX_DIMS / 2];
     } b;
 } bw_work;

@@ -178,6 +178,12 @@ static int start_list(bw_source *source, uint32_t at, uint32_t bytes, uint32_t d
     return BW_OK;
 }
 
+static void copy(bw_list *to, const bw_list *from) {
+    for (uint32_t i = 0; i < sizeof(bw_list) / 4; i++) {
+        ((bw_word *)(void *)to)[i] = ((const bw_word *)(const void *)from)[i];
+    }
+}
+
 /* Take up a bucket: what it is worth, and its list unless that is empty. Returns 0 or an error. */
 static int add_list(bw_words *words, uint32_t bucket) {
     uint32_t begin, size, scratch[2], documents = 0, shift = 0, more = 0x80;
@@ -209,12 +215,12 @@ static int add_list(bw_words *words, uint32_t bucket) {
     }
     bw_list *list = words->list + words->terms++;
     uint32_t parameter = rice_parameter(documents, words->count);
-    if (parameter == 0) { /* bitmaps come first */
-        bw_list *first = words->list + words->bitmaps++;
-        for (uint32_t i = 0; i < sizeof(bw_list) / 4; i++) {
-            ((bw_word *)(void *)list)[i] = ((bw_word *)(void *)first)[i];
+    if (parameter == 0) { /* bitmaps come first, the rarest before */
+        copy(list, words->list + words->bitmaps);
+        list = words->list + words->bitmaps++;
+        for (; list > words->list && list[-1].rarity < rarity; list--) {
+            copy(list, list - 1);
         }
-        list = first;
         words->bitmaps_total += rarity;
     }
     list->rarity = (uint16_t)rarity;

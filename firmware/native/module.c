@@ -17,10 +17,15 @@
 
 enum { ABI = 4 };
 
+enum { OR_NONE = 0x80 }; /* an access to a buffer: NULL in place of None */
+
 /* A buffer of at least `size` bytes, aligned for its elements (1, 2, 4 or 8: no library division). */
 static void *get_buffer(mp_obj_t object, int access, size_t size, size_t alignment, size_t *length) {
     mp_buffer_info_t info;
-    mp_get_buffer_raise(object, &info, access);
+    if (access & OR_NONE && object == mp_const_none) {
+        return NULL;
+    }
+    mp_get_buffer_raise(object, &info, access & ~OR_NONE);
     if (info.len < size) {
         mp_raise_ValueError(MP_ERROR_TEXT("buffer too short"));
     }
@@ -57,7 +62,7 @@ static void set_extents(bw_source *source, mp_obj_t object) {
     for (uint32_t i = 0; i < count; i++) {
         const uintptr_t *extent = extents + 2 * i;
         if ((extent[0] | extent[1]) % 4 != 0 || (i == 0 ? extent[0] != 0 : extent[0] <= extent[-2])) {
-            mp_raise_ValueError(MP_ERROR_TEXT("extents not ascending from 0 in multiples of 4"));
+            mp_raise_ValueError(MP_ERROR_TEXT("extents must be multiples of 4, ascending from 0"));
         }
     }
     source->extents = extents;
@@ -87,7 +92,7 @@ static void get_source(mp_obj_t object, bw_source *source) {
         source->window_size = (uint32_t)length;
         length = 3;
     } else {
-        mp_raise_TypeError(MP_ERROR_TEXT("source: buffer, (extents, size) or (read, window, size)"));
+        mp_raise_TypeError(MP_ERROR_TEXT("source is no buffer, nor tuple of 2 or 3"));
     }
     source->size = get_unsigned(items[length - 1]);
 }
@@ -117,7 +122,7 @@ static mp_obj_t tokens(mp_obj_t source_in, mp_obj_t text_in, mp_obj_t ids_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(tokens_obj, tokens);
 
-/* An argument that is there and not None, or None. */
+/* An argument, or None where it was left out. */
 static mp_obj_t optional(size_t count, const mp_obj_t *arguments, size_t index) {
     return index < count ? arguments[index] : mp_const_none;
 }
@@ -131,14 +136,13 @@ static mp_obj_t encode(size_t count, const mp_obj_t *arguments) {
     get_source(arguments[0], &source);
     const uint8_t *text = get_buffer(arguments[1], MP_BUFFER_READ, 0, 1, &length);
     uint8_t *work = get_buffer(arguments[3], MP_BUFFER_WRITE, BW_ENCODE_WORK, 4, NULL);
-    mp_obj_t centre = optional(count, arguments, 4), embedding = optional(count, arguments, 5);
     int result = bw_open_encoder(&source, &encoder);
     if (result == BW_OK) {
         uint32_t *code = get_buffer(arguments[2], MP_BUFFER_WRITE, encoder.bits / 8, 4, NULL);
-        result = bw_encode(&source, &encoder, text, (uint32_t)length,
-                           centre == mp_const_none ? NULL : get_buffer(centre, MP_BUFFER_READ, encoder.units, 1, NULL),
-                           embedding == mp_const_none ? NULL : get_buffer(embedding, MP_BUFFER_WRITE, encoder.units, 1, NULL),
-                           code, work);
+        const int8_t *centre =
+            get_buffer(optional(count, arguments, 4), MP_BUFFER_READ | OR_NONE, encoder.units, 1, NULL);
+        int8_t *embedding = get_buffer(optional(count, arguments, 5), MP_BUFFER_WRITE | OR_NONE, encoder.units, 1, NULL);
+        result = bw_encode(&source, &encoder, text, (uint32_t)length, centre, embedding, code, work);
     }
     return mp_obj_new_int(result);
 }
@@ -172,14 +176,11 @@ static uint16_t *executable(uint8_t *work, size_t size, const bw_table *table) {
 #define executable(work, size, table) NULL
 #endif
 
-/* A buffer that may be left out, or None. */
-static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t index, uint32_t *length) {
+/* Words that may be left out, or None, and their bytes. */
+static const uint32_t *get_words(size_t count, const mp_obj_t *arguments, size_t index, uint32_t *bytes) {
     size_t size = 0;
-    const uint32_t *words = NULL;
-    if (index < count && arguments[index] != mp_const_none) {
-        words = get_buffer(arguments[index], MP_BUFFER_READ, 0, 4, &size);
-    }
-    *length = (uint32_t)size;
+    const uint32_t *words = get_buffer(optional(count, arguments, index), MP_BUFFER_READ | OR_NONE, 0, 4, &size);
+    *bytes = (uint32_t)size;
     return words;
 }
 
@@ -196,7 +197,7 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     uint32_t k = get_unsigned(arguments[2]);
     bw_hit *hits = get_buffer(arguments[3], MP_BUFFER_WRITE, 0, 4, &size);
     if (k == 0 || k > size / sizeof(bw_hit)) {
-        mp_raise_ValueError(MP_ERROR_TEXT("hits needs 8 bytes for each of k >= 1"));
+        mp_raise_ValueError(MP_ERROR_TEXT("hits: 8 bytes for each of k"));
     }
     uint8_t *work = get_buffer(arguments[4], MP_BUFFER_WRITE, BW_SEARCH_WORK, 4, &size);
     changes.live = get_words(count, arguments, 6, &changes.live_size);
@@ -211,6 +212,45 @@ static mp_obj_t search(size_t count, const mp_obj_t *arguments) {
     return mp_obj_new_int(result);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(search_obj, 5, 8, search);
+
+#if BW_STAGES
+/* rank(table_source, encoder_source, text, code, embedding, hits, found, k, ranked, work, stages=3, live=None) -> number of results,
+ * or an error. hits: of which search() found `found`; embedding: encode()'s, or None where vectors are not asked for. ranked: room
+ * for found + DEPTH triples (score, distance, slot) of 32 bits each, the first ones the results. stages: 1 vectors, 2 words. */
+static mp_obj_t rank(size_t count, const mp_obj_t *arguments) {
+    bw_source source, fold;
+    bw_table table;
+    bw_changes changes;
+    bw_question question;
+    size_t length;
+    get_source(arguments[0], &source);
+    get_source(arguments[1], &fold);
+    question.fold = &fold;
+    question.text = get_buffer(arguments[2], MP_BUFFER_READ, 0, 1, &length);
+    question.length = (uint32_t)length;
+    size_t units = 0;
+    question.embedding = get_buffer(arguments[4], MP_BUFFER_READ | OR_NONE, 0, 1, &units);
+    question.units = (uint32_t)units;
+    question.hits = get_buffer(arguments[5], MP_BUFFER_READ, 0, 4, &length);
+    question.found = get_unsigned(arguments[6]);
+    uint32_t k = get_unsigned(arguments[7]);
+    if (k == 0 || question.found > length / sizeof(bw_hit)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("hits: 8 bytes for each of k"));
+    }
+    bw_result *ranked =
+        get_buffer(arguments[8], MP_BUFFER_WRITE, (question.found + BW_DEPTH) * sizeof(bw_result), 4, NULL);
+    uint8_t *work = get_buffer(arguments[9], MP_BUFFER_WRITE, BW_RANK_WORK, 4, NULL);
+    uint32_t stages = count > 10 ? get_unsigned(arguments[10]) : BW_BY_VECTORS | BW_BY_WORDS;
+    changes.live = get_words(count, arguments, 11, &changes.live_size);
+    int result = bw_open_table(&source, &table);
+    if (result == BW_OK) {
+        question.code = get_buffer(arguments[3], MP_BUFFER_READ, table.bits / 8, 4, NULL);
+        result = bw_rank(&source, &table, &changes, &question, k, stages, ranked, work);
+    }
+    return mp_obj_new_int(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(rank_obj, 10, 12, rank);
+#endif
 
 /* record(source, slot, out) -> 0, and where the record lies in the file (offset, length), or an error */
 static mp_obj_t record(mp_obj_t source_in, mp_obj_t slot_in, mp_obj_t out_in) {
@@ -263,12 +303,21 @@ static mp_obj_t crc32(mp_obj_t source_in, mp_obj_t offset_in, mp_obj_t length_in
 static MP_DEFINE_CONST_FUN_OBJ_3(crc32_obj, crc32);
 
 /* What the module holds. mpy_ld and MicroPython's makefiles look for the names in the text, so they stand here in full. */
+#if BW_STAGES
+#define RANKING(FUNCTION, NUMBER) \
+    FUNCTION(MP_QSTR_rank, rank_obj) \
+    NUMBER(MP_QSTR_RANK_WORK, BW_RANK_WORK) \
+    NUMBER(MP_QSTR_DEPTH, BW_DEPTH)
+#else
+#define RANKING(FUNCTION, NUMBER)
+#endif
 #define CONTENTS(FUNCTION, NUMBER) \
     FUNCTION(MP_QSTR_check, check_obj) \
     FUNCTION(MP_QSTR_tokens, tokens_obj) \
     FUNCTION(MP_QSTR_encode, encode_obj) \
     FUNCTION(MP_QSTR_search, search_obj) \
     FUNCTION(MP_QSTR_record, record_obj) \
+    RANKING(FUNCTION, NUMBER) \
     FUNCTION(MP_QSTR_read, read_obj) \
     FUNCTION(MP_QSTR_crc32, crc32_obj) \
     NUMBER(MP_QSTR_ENCODE_WORK, BW_ENCODE_WORK) \

@@ -122,7 +122,7 @@ def loosest(documents: Scores, strangers: Scores, known: bool, false_accept: flo
 def _reaching(tried: Scores, scores: Scores) -> Scores:
     """Share of the scores that reach each of those tried."""
     below = np.searchsorted(np.sort(scores), tried, side="left")
-    return np.asarray(1 - below / max(len(scores), 1))
+    return np.asarray((len(scores) - below) / max(len(scores), 1))
 
 
 def _first(
@@ -133,12 +133,16 @@ def _first(
     :param sample: slots of the documents that the queries are.
     """
     table, stages = replace(table, effort=100), there(table)
+
+    def told(step: str, done: int, total: int) -> None:
+        progress("calibrate", done, total)
+
     if groups is None:
-        found = search(table, queries, stages, 1, progress=progress)
+        found = search(table, queries, stages, 1, progress=told)
     elif len(np.unique(groups)) < 2:
         return {}
     else:
-        found = search(table, queries, stages, 1, lambda rows: groups[sample[rows], None] != groups, progress)
+        found = search(table, queries, stages, 1, lambda rows: groups[sample[rows], None] != groups, told)
     return {each: ranking.first for each, ranking in zip(stages, found, strict=True)}
 
 
@@ -149,7 +153,8 @@ def _with(table: Table, limits: dict[Stages, int | None], false_accept: float, s
     vectors, words, both = (NO_SCORE if score is None else score for score in scores)
     notes = table.notes
     if far is not None:
-        notes |= {"calibration": {"false_accept": false_accept, "strangers": len(strangers.texts), "known": strangers.known}}
+        note = {"false_accept": false_accept, "strangers": len(strangers.texts), "known": strangers.known}
+        notes = notes | {"calibration": note}
     return replace(table, threshold=None if far is None else max(0, -far), score_thresholds=(vectors, words, both), notes=notes)
 
 

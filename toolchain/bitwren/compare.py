@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .batch import NONE, Ranking, ask
+from .batch import NONE, Ranking
 from .bundle import Bundle, Progress
 from .corpus import Question
-from .evaluate import DEPTH, Quality, Wanted, least, rate
+from .evaluate import Quality, answers
 from .intervals import mcnemar
 from .scoring import choose
 
@@ -85,11 +85,9 @@ def compare(
 def _ask(
     bundle: Bundle, questions: Sequence[Question], out_of_scope: Sequence[str], name: str | None, progress: Progress
 ) -> Side:
-    wanted, stages = Wanted(bundle.table, questions), choose(bundle.table, name)
-    queries = bundle.ask([*(question.query for question in questions), *out_of_scope])
-    found, outside = ask(bundle, queries, [stages], DEPTH, progress)[0].split(len(questions))
-    quality = rate(wanted, found, outside if out_of_scope else None, least(bundle.table, stages))
-    return Side(stages.name, quality, _ids(bundle, found), (wanted.ranks(found) == 1).tolist())
+    wanted, found, quality = answers(bundle, questions, out_of_scope, name, progress)
+    right = (wanted.ranks(found) == 1).tolist()
+    return Side(choose(bundle.table, name).name, quality, _ids(bundle, found), right)
 
 
 def _ids(bundle: Bundle, found: Ranking) -> list[str]:

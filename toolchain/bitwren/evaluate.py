@@ -107,8 +107,7 @@ def first_right(
 
     :raises CorpusError: when a question names an id or label that the table does not hold.
     """
-    wanted, stages = Wanted(bundle.table, questions), [choose(bundle.table, None)]
-    (found,) = ask(bundle, bundle.ask([question.query for question in questions]), stages, 1, progress)
+    wanted, found, _ = answers(bundle, questions, (), None, progress)
     return np.asarray((wanted.ranks(found) == 1)[wanted.judged])
 
 
@@ -125,10 +124,17 @@ def evaluate(
     :raises CorpusError: when a question names an id or label that the table does not hold.
     :raises QueryError: when all of its documents are deleted, or the table lacks the stages.
     """
+    return answers(bundle, questions, out_of_scope, stages, progress)[2]
+
+
+def answers(
+    bundle: Bundle, questions: Sequence[Question], out_of_scope: Sequence[str], stages: str | None, progress: Progress
+) -> tuple[Wanted, Ranking, Quality]:
+    """What :func:`evaluate` measures, with the questions' best documents."""
     wanted, chosen = Wanted(bundle.table, questions), choose(bundle.table, stages)
     queries = bundle.ask([*(question.query for question in questions), *out_of_scope])
     found, outside = ask(bundle, queries, [chosen], DEPTH, progress)[0].split(len(questions))
-    return rate(wanted, found, outside if out_of_scope else None, least(bundle.table, chosen))
+    return wanted, found, rate(wanted, found, outside if out_of_scope else None, least(bundle.table, chosen))
 
 
 def rate(wanted: Wanted, found: Ranking, outside: Ranking | None, threshold: int | None) -> Quality:

@@ -122,11 +122,13 @@ def gain(length: float, mean: float) -> int:
 def build(texts: Sequence[str], budget: int, hash_bits: int | None = None) -> Words:
     """Index texts.
 
-    :param budget: bytes that :func:`bitwren.postings.pack` may take. :param hash_bits: None: by the number of texts.
+    :param budget: bytes that :func:`bitwren.postings.pack` may take. :param hash_bits: None: by texts and budget.
     """
     from .postings import size  # it needs Words
 
     bits = hash_bits or min(max(len(texts).bit_length() + 3, 10), HASH_BITS[-1])
+    while hash_bits is None and bits > HASH_BITS[0] and (9 << bits) // 8 > budget // 6:
+        bits -= 1  # the lists' lengths take 9/8 bytes a bucket: no more than a sixth of all
     known: dict[bytes, int] = {}
     lengths, pairs = [], []
     for slot, each in enumerate(texts):

@@ -71,7 +71,8 @@ def sweep(
 
     :param texts: of the documents, by slot; None: not known, and then only what the table has is tried.
     """
-    some = [questions[index] for index in spread(len(questions)) if questions[index].id or questions[index].label]
+    judged = [question for question in questions if question.id or question.label]
+    some = [judged[index] for index in spread(len(judged))]
     wanted, queries, table = Wanted(bundle.table, some), bundle.ask([question.query for question in some]), bundle.table
     points: list[Point] = []
 

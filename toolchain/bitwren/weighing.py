@@ -21,7 +21,10 @@ from .lexical import GAIN_ONE, Words, query_buckets
 from .text import words as split
 from .vectors import Vectors
 
-WEIGHTS = (0.3, 0.5, 0.7, 1.0)
+WEIGHTS = (0.5, 0.7, 1.0)
+TIGHT, SMALL = 0.05, (0.05, 0.1, 0.2, 0.3)
+"""An index whose commonest term is in fewer than this share of the documents has lost so much to its budget that little of it is
+to be trusted: then these weights are tried as well."""
 DEFAULT = 0.6
 ASKED, KEPT = 500, 0.4
 """Documents that are asked, and the share of a shortened one's words that are kept."""
@@ -39,7 +42,7 @@ def choose_weight(
     words: Words,
     teacher: npt.NDArray[np.floating] | None = None,
 ) -> float:
-    """One of :data:`WEIGHTS`, or :data:`DEFAULT` where nothing can tell.
+    """One of :data:`WEIGHTS` (or :data:`SMALL`), or :data:`DEFAULT` where nothing can tell.
 
     :param texts: of the N documents, as ``embeddings`` int8 [N, E], ``vectors`` and ``words`` have them.
     :param groups: each document's label or answer; those of documents that have it for themselves do not count.
@@ -47,6 +50,9 @@ def choose_weight(
     """
     units = unpack_rows(vectors.packed, vectors.bits).astype(np.float32)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
+    counts = np.diff(words.starts)
+    tight = bool(words.dropped.any()) and counts.max(initial=0) < TIGHT * len(words)
+    weights = SMALL + WEIGHTS if tight else WEIGHTS
     names, members = np.unique(np.array(groups), return_inverse=True)
     sizes = np.bincount(members, minlength=len(names))
     asked = np.flatnonzero(sizes[members] > 1)
@@ -71,7 +77,7 @@ def choose_weight(
         neighbours = _agree((cosines + weight * found).argmax(axis=1), wanted.argmax(axis=1))
         return neighbours + _agree((short_cosines + weight * short_found).argmax(axis=1), asked)
 
-    return max(WEIGHTS, key=right)
+    return max(weights, key=right)
 
 
 def _agree(found: npt.NDArray[np.intp], wanted: npt.NDArray[np.intp]) -> float:

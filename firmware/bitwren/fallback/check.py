@@ -17,16 +17,15 @@ _MAX_RESIDUAL = 512
 _MIN_GAIN, _MAX_GAIN = 189812531, 759250125  # of 32 and of 512 dimensions
 LAYER = 32  # bytes of a layer's record
 MAX_UNITS = 1024
-_MAX_PROJECTED = 512
 DEPTH = 64  # candidates by words, and at least by distance, for the scoring stages
-_STAGES_AT = 321
+_MAX_PROJECTED = 512
 
 
 class Encoder:
     """The fields of an encoder file, in their ranges."""
 
     def __init__(self, source):
-        count = _open_page(source, b"BWE1")
+        count = open_page(source, b"BWE1")
         view = source.need(_FIELDS_AT, 16)
         self.dims, self.row_bits, self.pieces, self.gain, self.bits, self.layers = unpack_from("<HHIIHH", view, source.at)
         if (
@@ -39,10 +38,10 @@ class Encoder:
             or not 1 <= self.layers <= 8
         ):
             raise Bad(FORMAT)
-        self.vocabulary, self.vocabulary_size = _find_section(source, count, b"VOCB")
-        self.rows, rows_size = _find_section(source, count, b"ROWS")
-        self.scales, scales_size = _find_section(source, count, b"SCAL")
-        self.head, self.head_size = _find_section(source, count, b"HEAD")
+        self.vocabulary, self.vocabulary_size = find_section(source, count, b"VOCB")
+        self.rows, rows_size = find_section(source, count, b"ROWS")
+        self.scales, scales_size = find_section(source, count, b"SCAL")
+        self.head, self.head_size = find_section(source, count, b"HEAD")
         self.row_size = self.dims // 8 * self.row_bits
         last = LAYER * (self.layers - 1)
         if rows_size != self.pieces * self.row_size or scales_size != self.pieces or self.head_size < last + LAYER:
@@ -58,20 +57,20 @@ class Table:
     """The fields of a table file, in their ranges."""
 
     def __init__(self, source):
-        number = _open_page(source, b"BWT1")
+        number = open_page(source, b"BWT1")
         fields = unpack_from("<IHBBIBBH", source.need(_FIELDS_AT, 32), source.at)
         self.count, self.bits, self.layout, _, _, self.lanes, planes, staged = fields
         self.slots = self.count + staged
         if self.count < 1 or self.bits not in _WIDTHS or self.slots > most_slots(self.bits) or self.layout > ROWS:
             raise Bad(FORMAT)
-        self.codes, codes_size = _find_section(source, number, b"CODE")
-        self.live, live_size = _find_section(source, number, b"LIVE")
-        self.offsets, offsets_size = _find_section(source, number, b"OFFS")
-        self.documents, self.documents_size = _find_section(source, number, b"DOCS")
+        self.codes, codes_size = find_section(source, number, b"CODE")
+        self.live, live_size = find_section(source, number, b"LIVE")
+        self.offsets, offsets_size = find_section(source, number, b"OFFS")
+        self.documents, self.documents_size = find_section(source, number, b"DOCS")
         row = self.bits // 8
         agree = live_size == (self.slots + LANES - 1) // LANES * 4 and offsets_size == 4 * (self.slots + 1)
         if agree and staged:
-            self.staged, size = _find_section(source, number, b"STAG")
+            self.staged, size = find_section(source, number, b"STAG")
             agree = size == staged * row
         if not agree:
             raise Bad(FORMAT)
@@ -80,7 +79,7 @@ class Table:
             if self.bits > _MAX_RESIDUAL or (lanes != 32 and lanes != 64) or 1 << planes > 2 * self.bits:
                 raise Bad(FORMAT)
             blocks = (self.count + lanes - 1) // lanes
-            self.pivots, size = _find_section(source, number, b"PIVT")
+            self.pivots, size = find_section(source, number, b"PIVT")
             self.before = row + planes * lanes // 8  # bytes of a block in front of its residual planes
             agree = size == blocks * (row + 4) and codes_size == blocks * (self.before + lanes * row)
         else:
@@ -100,35 +99,6 @@ class Table:
         return self.documents + begin, end - begin
 
 
-class Stages:
-    """What a table has for the scoring stages."""
-
-    def __init__(self, source, slots):
-        number = _open_page(source, b"BWT1")
-        bits, units, self.weight = unpack_from("<BHH", source.need(_STAGES_AT, 5), source.at)
-        self.vector_bits, self.units = bits, units
-        if bits:
-            self._centre = _find_section(source, number, b"CENT")
-            self._vectors = _find_section(source, number, b"VECS")
-        try:
-            self.words = _find_section(source, number, b"WORD")
-        except Bad as error:
-            if error.args[0] != FORMAT:
-                raise
-            self.words = None
-
-    def open_vectors(self, slots):
-        """Where centre and vectors lie, their ranges checked: offset of the centre, offset, bytes and number of vectors."""
-        (centre, size), (vectors, length) = self._centre, self._vectors
-        bits, units = self.vector_bits, self.units
-        stride = 4 + units * bits // 8
-        if bits not in (2, 4, 8) or not 0 < units <= MAX_UNITS or units * bits % 32 or size != units:
-            raise Bad(FORMAT)
-        if length % stride or length // stride > slots:
-            raise Bad(FORMAT)
-        return centre, vectors, stride, length // stride
-
-
 def most_slots(bits):
     """How many slots a table of this width, with what is added to it, may have."""
     return _MAX_SLOTS if bits < 1024 else _MAX_SLOTS // 2
@@ -136,7 +106,7 @@ def most_slots(bits):
 
 def check(source, magic, every_section):
     """Refuse a file whose page 0, or one of whose sections, is not what it should be."""
-    count = _open_page(source, magic)
+    count = open_page(source, magic)
     size, wanted = unpack_from("<II", source.need(8, 8), source.at)
     crc = _crc32(bytes(4), crc32(source, 0, _CRC_AT))
     if crc32(source, _CRC_AT + 4, PAGE - _CRC_AT - 4, crc) != wanted:
@@ -161,7 +131,7 @@ def crc32(source, offset, length, crc=0):
     return crc
 
 
-def _open_page(source, magic):
+def open_page(source, magic):
     """The number of sections of a file of the wanted kind."""
     found, version, count = unpack_from("<4sHH", source.need(0, 8), source.at)
     if source.size < PAGE:
@@ -183,7 +153,8 @@ def _section(source, index):
     return entry
 
 
-def _find_section(source, count, wanted):
+def find_section(source, count, wanted):
+    """Offset and length of a section of a file with so many."""
     for index in range(count):
         tag, offset, length, _ = _section(source, index)
         if tag == wanted:

@@ -55,18 +55,6 @@ def signs(sums):
     return octets
 
 
-def hadamard(values, begin, size):
-    """Walsh-Hadamard transform of `size` values from `begin` on, in place."""
-    half = 1
-    while half < size:
-        for first in range(begin, begin + size, 2 * half):
-            for place in range(first, first + half):
-                a, b = values[place], values[place + half]
-                values[place] = a + b
-                values[place + half] = a - b
-        half *= 2
-
-
 def prepare(code, lanes):
     """A code as near() takes it: as many times each of its bits, in one integer."""
     none, all_ones = bytes(lanes // 8), b"\xff" * (lanes // 8)

@@ -8,6 +8,9 @@ _TILE = 32  # of the bits, a word of the code
 
 def project(vector, bits, seed, loops, code):
     """Bits of a code: 1 where the projection of a centred vector is above 0."""
+    transform = hadamard
+    if loops.NAME == "viper":
+        from .fast_projection import hadamard as transform
     inputs = len(vector)
     size = 1
     while size < inputs and size < bits:
@@ -27,9 +30,21 @@ def project(vector, bits, seed, loops, code):
                     flips = state
                 values[block + index % size] += -value if flips & 1 else value
                 flips >>= 1
-            loops.hadamard(values, block, size)
+            transform(values, block, size)
         for tile in range(0, span, _TILE):
             pack_into("BBBB", code, (begin + tile) // 8, *loops.signs(view[tile : tile + _TILE]))
+
+
+def hadamard(values, begin, size):
+    """Walsh-Hadamard transform of `size` values from `begin` on, in place."""
+    half = 1
+    while half < size:
+        for first in range(begin, begin + size, 2 * half):
+            for place in range(first, first + half):
+                a, b = values[place], values[place + half]
+                values[place] = a + b
+                values[place + half] = a - b
+        half *= 2
 
 
 def _next(state):

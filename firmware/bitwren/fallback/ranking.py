@@ -4,10 +4,11 @@ from array import array
 from struct import pack_into, unpack_from
 
 from . import check
-from .check import DEPTH, LANES, RESIDUAL, ROWS
+from .check import DEPTH, LANES, MAX_UNITS, RESIDUAL, ROWS
 from .integers import int8, square_root
-from .source import ARGUMENT, Bad, demand, holds, natural, open_source
+from .source import ARGUMENT, FORMAT, Bad, demand, holds, natural, open_source
 
+_STAGES_AT = 321
 _WINDOW = 1024  # slots whose words' sums are held at a time
 _ARC = 4096, 4017, 3784, 3406, 2896, 2276, 1567, 799, 0, -799, -1567, -2276, -2896, -3406, -3784, -4017, -4096
 _VECTORS, _WORDS = 1, 2
@@ -35,7 +36,7 @@ class Ranker:
         opened = open_source(given, self._checked)
         try:
             table = check.Table(opened)
-            fields = check.Stages(opened, table.slots)
+            fields = Fields(opened)
             demand(code, table.bits // 8, 4)
             vectors = stages & _VECTORS and fields.vector_bits
             if vectors and (embedding is None or not holds(embedding, fields.units)):
@@ -56,6 +57,35 @@ class Ranker:
             return ranking.rank(hits, found, k, ranked)
         except Bad as error:
             return error.args[0]
+
+
+class Fields:
+    """What a table has for the scoring stages."""
+
+    def __init__(self, source):
+        number = check.open_page(source, b"BWT1")
+        bits, units, self.weight = unpack_from("<BHH", source.need(_STAGES_AT, 5), source.at)
+        self.vector_bits, self.units = bits, units
+        if bits:
+            self._centre = check.find_section(source, number, b"CENT")
+            self._vectors = check.find_section(source, number, b"VECS")
+        try:
+            self.words = check.find_section(source, number, b"WORD")
+        except Bad as error:
+            if error.args[0] != FORMAT:
+                raise
+            self.words = None
+
+    def open_vectors(self, slots):
+        """Where centre and vectors lie, their ranges checked: offset of the centre, offset, bytes and number of vectors."""
+        (centre, size), (vectors, length) = self._centre, self._vectors
+        bits, units = self.vector_bits, self.units
+        stride = 4 + units * bits // 8
+        if bits not in (2, 4, 8) or not 0 < units <= MAX_UNITS or units * bits % 32 or size != units:
+            raise Bad(FORMAT)
+        if length % stride or length // stride > slots:
+            raise Bad(FORMAT)
+        return centre, vectors, stride, length // stride
 
 
 class Ranking:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bitwren import bundle
+from bitwren import background, bundle
+from bitwren.calibrate import Strangers
 from bitwren.container import write_atomic
 from bitwren.corpus import read_corpus
 from bitwren.encoder import EncoderFolder
@@ -40,7 +41,7 @@ def demo(output: Path, k: int, svg: Path | None, firmware: Path | None) -> None:
     documents = read_corpus(corpus)
     show.out.print(f"1. {corpus.parent.name}/{corpus.name}: {len(documents)} questions and answers")
     folder = EncoderFolder.find("base")
-    made = bundle.build(documents, folder, 512)
+    made = bundle.build(documents, folder, 512, scoring=bundle.Scoring(), strangers=Strangers(background.texts()))
     size = bundle.write(made, output)
     show.out.print(
         f"2. encoded with '{folder.path.name}' (int8): {made.encoder.bits} bits each, {size / 1024:.0f} KB in {output}/"

@@ -44,7 +44,7 @@ _OUTSIDE = click.option(
     type=click.Path(path_type=Path),
     help="What the bundle was built from: the documents' texts, if the table has none.",
 )
-@click.option("--teacher/--no-teacher", default=True, help="Leave out the teacher, which takes some milliseconds a text.")
+@click.option("--teacher/--no-teacher", default=True, help="Whether to ask the teacher too: some milliseconds a text.")
 @click.option("--typos", "seed", type=int, metavar="SEED", help="Ask everything once more with a typo in each query.")
 @click.option("--report", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page with plots.")
 @json_option

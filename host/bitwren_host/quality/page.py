@@ -15,6 +15,7 @@ from bitwren.bundle import Bundle
 from bitwren.evaluate import Quality, sure
 from bitwren.steps import BOARD, Step, Walk
 from bitwren.sweeps import Sweep
+from bitwren.table import NO_SCORE
 
 from ..svg import STYLE
 from . import plots
@@ -35,11 +36,11 @@ _STYLE = """
   .tile b { display: block; font-size: 23px; font-weight: 600; line-height: 1.35; }
   .tile span { display: block; font-size: 12.5px; color: var(--quiet); }
   .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 12px; }
-  .wide { overflow-x: auto; }
+  .wide { overflow-x: auto; } .wide svg { min-width: 760px; }
   svg { max-width: 100%; height: auto; display: block; }
   table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
   th, td { text-align: left; vertical-align: top; padding: 6px 10px; border-bottom: 1px solid var(--edge); }
-  th { color: var(--quiet); font-weight: 600; } td { overflow-wrap: anywhere; }
+  th { color: var(--quiet); font-weight: 600; } td { overflow-wrap: anywhere; min-width: 11em; } td.number { min-width: 0; }
   .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
   td small { display: block; color: var(--quiet); } tr.default td { font-weight: 600; } tr.default small { font-weight: 400; }
   code { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
@@ -89,7 +90,7 @@ def _head(report: Report) -> Iterator[str]:
     table, walk = report.bundle.table, report.walk
     outside = f", {len(walk.out_of_scope):,} questions out of scope" if walk.out_of_scope else ""
     about = f"{int(table.live.sum()):,} documents, {table.bits}-bit codes, {len(walk.wanted.questions):,} questions{outside}"
-    yield f"<h1>{escape(report.name)}</h1>"
+    yield f"<h1>{_quoted(report.name)}</h1>"
     yield f'<p class="quiet">{about}, searched as a board does, by <b>{walk.default}</b>. bitwren {__version__}</p>'
     quality = walk.quality(walk.default)
     other = report.typos.quality(walk.default).figures() if report.typos else {}
@@ -148,7 +149,7 @@ def _sureness(report: Report) -> Iterator[str]:
     groups = [("right", step.found.first[judged & (ranks == 1)]), ("wrong", step.found.first[judged & (ranks != 1)])]
     if step.outside:
         groups.append(("out of scope", step.outside.first))
-    if not any(len(scores) for _, scores in groups):
+    if not any(np.isfinite(scores).any() for _, scores in groups):
         return
     aim = report.bundle.table.notes.get("calibration", {}).get("false_accept")
     target = f" The threshold aims at {100 * aim:g} % of the questions out of scope." if isinstance(aim, int | float) else ""
@@ -166,9 +167,10 @@ def _worst(report: Report) -> Iterator[str]:
     if not len(wrong):
         return
     by_id = {record.id: slot for slot, record in enumerate(records) if report.bundle.table.live[slot]}
-    shown = f"the {WORST} surest of {len(wrong):,}" if len(wrong) > WORST else f"all {len(wrong):,}"
+    shown = f", here the {WORST} surest" if len(wrong) > WORST else ""
+    share = f"{len(wrong):,} of {int(walk.wanted.judged.sum()):,} questions"
     yield "<h2>Wrong answers</h2>"
-    yield f'<p class="quiet">Questions whose first answer is not the right one: {shown}. ✓ marks a confident match.</p>'
+    yield f'<p class="quiet">First answers that are not the right ones, of {share}{shown}. ✓ marks a confident match.</p>'
     yield '<div class="wide"><table><tr><th>question</th><th>should find</th><th class="number">at rank</th>'
     yield f'<th>found instead</th><th class="number">{_measure(walk)}</th></tr>'
     confident = _sure(step)
@@ -225,7 +227,7 @@ def _sure(step: Step) -> NDArray[np.bool_]:
 
 
 def _limit(step: Step) -> float | None:
-    return None if step.threshold is None else float(step.threshold)
+    return None if step.threshold is None or step.threshold <= NO_SCORE else float(step.threshold)
 
 
 def _distances(walk: Walk) -> bool:

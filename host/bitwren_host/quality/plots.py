@@ -73,15 +73,15 @@ def by_bytes(sweep: Sweep) -> str:
     """First answers right against bytes of flash a document: codes, and vectors or words beside the whole code."""
     frame = _Frame([point.size for point in sweep.points], [point.first for point in sweep.points])
     parts = [text(24, 30, "First answer right, by bytes of flash a document", "text title"), *frame.grid(" B")]
-    there = [name for name in HUES if sweep.series(name)]
+    there, whole = [name for name in HUES if sweep.series(name)], sweep.series("codes")[-1]
     parts += _legend(24, 52, [(HUES[name], TITLES[name]) for name in there], 118)
     for name in there:
         points = sweep.series(name)
-        base = sweep.series("codes")[-1:] if name in ("vectors", "words") else []
+        base = [whole] if name in ("vectors", "words") else []
         spots = [frame.place(point.size, point.first) for point in [*base, *points]]
         parts.append(polyline(HUES[name], spots))
         parts += [_ring(HUES[name], x, y, 7) if name == "table" else dot(HUES[name], x, y, 4) for x, y in spots[len(base) :]]
-        parts += _notes(points, frame)
+        parts += _notes(points, whole.first, frame)
     return picture(_HALF, frame.height, "First answers right by bytes of flash a document", parts)
 
 
@@ -92,7 +92,8 @@ def nearness(groups: Sequence[tuple[str, NDArray[np.float64]]], threshold: float
     """
     sign = -1 if distances else 1
     values = [(name, sign * scores[np.isfinite(scores)]) for name, scores in groups]
-    joined = np.concatenate([scores for _, scores in values])
+    limits = [] if threshold is None else [sign * threshold]
+    joined = np.concatenate([*(scores for _, scores in values), limits])
     edges = np.linspace(joined.min(), joined.max() + 1, _BINS + 1)
     left, right, top, rise = 190, 1010, 40, 84
     bottom = top + rise * len(values)
@@ -119,11 +120,12 @@ def nearness(groups: Sequence[tuple[str, NDArray[np.float64]]], threshold: float
         parts.append(text(24, base - 16, f"{len(scores):,}{passing}", "quiet"))
     for value in _ticks(float(edges[0]), float(edges[-1]), 8):
         parts.append(text(across(value), bottom + 18, f"{value:,.0f}", "quiet", "middle"))
-    if threshold is not None and edges[0] <= sign * threshold <= edges[-1]:
-        x = across(sign * threshold)
-        sure, anchor, aside = ("confident up to", "end", -6) if distances else ("confident from", "start", 6)
+    for limit in limits:
+        x = across(limit)
+        sure = "confident up to" if distances else "confident from"
+        anchor, aside = ("end", -6) if x > (left + right) / 2 else ("start", 6)
         parts += [f'<line class="mark" x1="{x:.1f}" y1="{top - 12}" x2="{x:.1f}" y2="{bottom}"/>']
-        parts.append(text(x + aside, top - 4, f"{sure} {sign * threshold:,.0f}", "text", anchor))
+        parts.append(text(x + aside, top - 4, f"{sure} {limit:,.0f}", "text", anchor))
     label = "distance of the best match, bits" if distances else "score of the best match, 1/4096"
     parts.append(text((left + right) / 2, bottom + 38, label, "quiet", "middle"))
     return picture(_WIDTH, bottom + 50, f"Histograms: {label}", parts)
@@ -164,8 +166,11 @@ class _Frame:
         return low, max(high, low + 0.1)
 
 
-def _notes(points: Sequence[Point], frame: _Frame) -> Iterator[str]:
-    """What each point is, beside it; of words only the first and the last, since they lie close together."""
+def _notes(points: Sequence[Point], base: float, frame: _Frame) -> Iterator[str]:
+    """What each point is, beside it; of words only the first and the last, since they lie close together.
+
+    :param base: the share that the codes alone find.
+    """
     for place, point in enumerate(points):
         x, y = frame.place(point.size, point.first)
         if point.series == "codes":
@@ -175,7 +180,7 @@ def _notes(points: Sequence[Point], frame: _Frame) -> Iterator[str]:
         elif point.series == "words" and place in (0, len(points) - 1):
             anchor, aside = ("middle", 0) if place == 0 and len(points) > 1 else ("start", 6)
             short = point.name.replace("words, ", "").replace(" bytes", " B")
-            yield text(x + aside, y - 9, short, "quiet", anchor)
+            yield text(x + aside, y - 9 if point.first >= base else y + 19, short, "quiet", anchor)
 
 
 def _legend(x: float, y: float, entries: Sequence[tuple[str, str]], pitch: float = 190) -> Iterator[str]:

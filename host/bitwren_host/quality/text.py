@@ -42,9 +42,8 @@ def evaluation(walk: Walk, typos: Walk | None) -> Iterator[str]:
         if value is not None:
             interval = f"({span(quality.intervals[name])})"
             typo = other.get(name)
-            yield f"{TITLES[name]:<14}{percent(value):>6} %  {interval:<16}" + (
-                f"{percent(typo):>6} %" if typo is not None else ""
-            )
+            after = "" if typo is None else f"{percent(typo):>6} %"
+            yield f"{TITLES[name]:<14}{percent(value):>6} %  {interval:<16}{after}".rstrip()
     figures = {name: walk.quality(name).figures() for name in walk.steps}
     columns = [name for name in TITLES if any(each[name] is not None for each in figures.values())]
     yield ""

@@ -39,10 +39,11 @@ class Hyper:
     :ivar tau: temperature of the teacher's similarities.
     :ivar mse: weight of the squared error of similarities beside the cross-entropy.
     :ivar float_weight: of the outputs' own similarities (with ``learned``, of every prefix).
-    :ivar vector_bits: the outputs are rounded to so many bits for that, as documents' vectors in a table are; 0: not at all.
+    :ivar vector_bits: the outputs are rounded to so many bits there and in the next, as a table's vectors are; 0: not.
     :ivar asymmetric_weight: of the outputs' similarities to the teacher's principal components.
     :ivar code_weight: of the codes' similarities.
-    :ivar gradient: of a sign: ``straight-through`` takes a tanh's, ``continuation`` puts a tanh in its place and sharpens it.
+    :ivar gradient: of a sign: ``straight-through`` takes a tanh's, ``continuation`` puts a tanh in the sign's place, which it
+        sharpens.
     :ivar sharpness: of that tanh for a component of average size, in the first and in the last epoch; ``straight-through`` keeps
         to the first.
     :ivar anchor: weight of the loss that draws pooled rows toward the teacher's principal components.

@@ -101,8 +101,9 @@ def distillation(
     for index, view in enumerate(seen):
         found = tf.matmul(view.vectors, view.vectors, transpose_b=True)
         total += view.weight * similarity(tf, found, similarities, wanted, itself, temperatures[index], hyper.mse)
-    beside = ((outputs, hyper.asymmetric_weight), (pooled, hyper.anchor))
-    for index, (vectors, weight) in enumerate(beside, len(seen)):
+    beside = ((rounded(tf, outputs, hyper.vector_bits), hyper.asymmetric_weight), (pooled, hyper.anchor))
+    # Outputs have one temperature in both comparisons: with one each, questions find their sentence 2 points less often.
+    for index, (vectors, weight) in zip((0 if hyper.float_weight else len(seen), len(seen) + 1), beside, strict=True):
         if weight:
             width = vectors.shape[1]
             other = tf.math.l2_normalize(components[:, :width], axis=1)
@@ -112,8 +113,52 @@ def distillation(
     return total
 
 
-def temperature_count(hyper: Hyper) -> int:
-    """How many temperatures :func:`distillation` has: one a view, two for what stands beside the components."""
+def contrastive(tf: Any, seen: list[View], groups: Any, temperatures: Any) -> Any:
+    """Texts of one group nearer than others (Khosla et al. 2020, "Supervised Contrastive Learning", loss "out").
+
+    :param groups: int32 [B]; -1: a text of no group, which is only something to be told apart from.
+    :param temperatures: log of the inverse, one a view.
+    """
+    itself = tf.eye(tf.shape(groups)[0])
+    same = tf.cast((groups[:, None] == groups[None]) & (groups >= 0)[:, None], tf.float32) - itself
+    same = tf.maximum(same, 0.0)
+    others = tf.reduce_sum(same, axis=1)
+    wanted = same / tf.maximum(others, 1.0)[:, None]
+    texts = tf.maximum(tf.reduce_sum(tf.minimum(others, 1.0)), 1.0)
+    total = 0.0
+    for index, view in enumerate(seen):
+        found = tf.matmul(view.vectors, view.vectors, transpose_b=True) * tf.exp(temperatures[index]) - 1e4 * itself
+        total -= view.weight * tf.reduce_sum(wanted * tf.nn.log_softmax(found)) / texts
+    return total
+
+
+def dual(tf: Any, seen: list[View], pairs: Any, temperatures: Any) -> Any:
+    """Each text nearer to its answer than to others of the batch, and each answer to its text.
+
+    The in-batch softmax of dual encoders (Henderson et al. 2017, "Efficient Natural Language Response Suggestion"), both ways as
+    in Radford et al. 2021.
+
+    :param pairs: int32 [P, 2], places in the batch: a text and its answer, each answer once.
+    :param temperatures: log of the inverse, one a view.
+    """
+    itself = tf.eye(tf.shape(pairs)[0])
+    count = tf.maximum(tf.cast(tf.shape(pairs)[0], tf.float32), 1.0)
+    total = 0.0
+    for index, view in enumerate(seen):
+        texts, answers = tf.gather(view.vectors, pairs[:, 0]), tf.gather(view.vectors, pairs[:, 1])
+        found = tf.matmul(texts, answers, transpose_b=True) * tf.exp(temperatures[index])
+        both = tf.nn.log_softmax(found) + tf.nn.log_softmax(found, axis=0)
+        total -= view.weight * tf.reduce_sum(itself * both) / (2 * count)
+    return total
+
+
+def view_count(hyper: Hyper) -> int:
+    """How many :func:`views` there are."""
     prefixes = len(hyper.prefixes) if hyper.code_weight else 0
     floats = (prefixes if hyper.binarizer == "learned" else 1) if hyper.float_weight else 0
-    return floats + prefixes + 2
+    return floats + prefixes
+
+
+def temperature_count(hyper: Hyper) -> int:
+    """How many temperatures :func:`distillation` has: one a view, two for what stands beside the components."""
+    return view_count(hyper) + 2

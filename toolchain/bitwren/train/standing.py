@@ -102,7 +102,7 @@ def of_tables(
 
 def _found(tried: Set, slots: NDArray[np.int64], near: NDArray[np.float64], far: NDArray[np.float64] | None) -> Found:
     hits = [np.isin(row, right) for row, right in zip(slots, tried.right, strict=True)]
-    apart = None if far is None else 100 * auroc(-near, -far)
+    apart = None if far is None else 100 * auroc(near, far)
     return Found(100 * float(np.mean([row[0] for row in hits])), 100 * float(np.mean([row.any() for row in hits])), apart)
 
 
