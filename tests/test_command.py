@@ -244,7 +244,7 @@ def test_evaluate_json(faq: Path, tmp_path: Path) -> None:
     figures |= {"confident_out_of_scope"}
     assert set(found) == figures | {"questions", "intervals", "step", "stages", "left_out", "typos"}
     assert set(found["typos"]) == set(found) - {"typos"} | {"seed"}
-    assert list(found["stages"]) == ["student", "int8", "binary", "tfidf"]
+    assert list(found["stages"]) == ["student", "int8", "binary", "vectors", "words", "all", "lexical", "tfidf"]
     assert found["left_out"]["teacher"] == "which --no-teacher asks for"
     for name, (low, high) in found["intervals"].items():
         assert 0 <= low <= found[name] <= high <= 1
@@ -252,7 +252,9 @@ def test_evaluate_json(faq: Path, tmp_path: Path) -> None:
     assert report.read_text().startswith("<!DOCTYPE html>")
     text = bitwren("evaluate", faq, questions)
     assert b"left out: student, which needs the documents' texts: give the corpus (--corpus)" in text.stdout
-    fails(bitwren("evaluate", faq, questions, "--stages", "words"), "built without what words needs")
+    plain = tmp_path / "plain"
+    assert bitwren("build", CORPUS, "-o", plain, "--bits", 64, "--vectors", 0, "--words", 0).returncode == 0
+    fails(bitwren("evaluate", plain, questions, "--stages", "words"), "built without what words needs")
     fails(bitwren("evaluate", faq, questions, "--out-of-scope", tmp_path / "no.txt"), "No such file")
     (tmp_path / "less.csv").write_text("id,text\na,b\n")
     fails(bitwren("evaluate", faq, questions, "--corpus", tmp_path / "less.csv"), "the corpus lacks document")
@@ -262,7 +264,7 @@ def test_evaluate_json(faq: Path, tmp_path: Path) -> None:
 
 def test_compare(faq: Path, tmp_path: Path) -> None:
     questions, other = CORPUS.with_name("questions.csv"), tmp_path / "narrow"
-    assert bitwren("build", CORPUS, "-o", other, "--bits", 64).returncode == 0
+    assert bitwren("build", CORPUS, "-o", other, "--bits", 64, "--vectors", 0, "--words", 0).returncode == 0
     found = json.loads(bitwren("compare", faq, other, questions, "--json").stdout)
     assert found["difference"]["recall@1"] < 0
     assert found["p"] < 0.001
@@ -272,7 +274,7 @@ def test_compare(faq: Path, tmp_path: Path) -> None:
     assert "(McNemar, exact): hardly by chance" in text
     same = json.loads(bitwren("compare", faq, faq, questions, "--stages", "hamming", "--json").stdout)
     assert (same["p"], same["a"], same["only_a"]) == (1.0, same["b"], [])
-    fails(bitwren("compare", faq, faq, questions, "--stages", "hamming", "--stages", "all"), "built without what all needs")
+    fails(bitwren("compare", faq, other, questions, "--stages", "hamming", "--stages", "all"), "built without what all needs")
     fails(bitwren("compare", faq, faq, questions, *["--stages", "hamming"] * 3), "once for both bundles, or twice", code=2)
     fails(bitwren("compare", faq, tmp_path / "none", questions), "No such file")
 

@@ -27,7 +27,7 @@ from bitwren.bundle import BINARIZER_FILE, ENCODER_FILE, FILES, TABLE_FILE, Bund
 from bitwren.encoder import ELSEWHERE, Elsewhere
 from bitwren.errors import BitwrenError, NoEncoder, QueryError, VectorError
 from bitwren.hamming import WIDTHS, distances, search
-from bitwren.scoring import Stages
+from bitwren.scoring import Query, Stages
 from bitwren.table import LAYOUTS, Record, Table
 
 needs_faiss = pytest.mark.skipif(
@@ -166,7 +166,7 @@ def test_flat_gives_our_distances_and_after_sorting_our_slots(documented: dict[s
     k = min(k, len(slots))
     found, _ = index.search(octets(queries), k)
     for row, query in enumerate(queries):
-        hits = made.search(query, k)
+        hits = made.search(Query(query), k)
         assert found[row].tolist() == [hit.distance for hit in hits]
         far, rows = documented["nearest"](index, octets(query[None])[0], k)
         assert [(int(d), slots[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.slot) for hit in hits]
@@ -182,7 +182,7 @@ def test_ivf_holds_all_codes_and_is_exact_when_it_looks_into_all_lists(documente
     index.nprobe = index.nlist
     for query in queries:
         far, rows = documented["nearest"](index, octets(query[None])[0], 10)
-        hits = made.search(query, min(10, len(slots)))
+        hits = made.search(Query(query), min(10, len(slots)))
         assert [(int(d), slots[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.slot) for hit in hits]
 
 
@@ -218,10 +218,10 @@ def test_sample_corpus_in_a_file_that_faiss_reads(documented: dict[str, Any], tm
     if kind == "faiss-flat":
         queries = ["wifi password wrong", "no serial port appears", "the board is hot"]
         for query in queries:
-            far, rows = documented["nearest"](index, octets(made.encoder.encode([query]))[0], 20)
-            hits = made.search(query, 20)
+            far, rows = documented["nearest"](index, octets(made.ask([query])[0].code[None])[0], 20)
+            hits = made.search(query, 20, stages="hamming")
             assert [(int(d), ids[r]) for d, r in zip(far, rows, strict=True)] == [(hit.distance, hit.id) for hit in hits]
-        expected = [[hit.answer for hit in made.search(query, 3)] for query in queries]
+        expected = [[hit.answer for hit in made.search(query, 3, stages="hamming")] for query in queries]
         assert list(documented["answers"](faq, tmp_path / "out", queries)) == expected
 
 

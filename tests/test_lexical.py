@@ -103,9 +103,9 @@ def test_long_lists_there_and_back() -> None:
 
 def test_budget() -> None:
     texts = [f"the pump number {index} of the machine in hall {index % 7} leaks" for index in range(300)]
-    whole = lexical.build(texts, NO_LIMIT)
+    whole = lexical.build(texts, NO_LIMIT, 12)
     budget = postings.size(whole) * 2 // 3
-    fitted = lexical.build(texts, budget)
+    fitted = lexical.build(texts, budget, 12)
     assert postings.size(fitted) <= budget
     assert fitted.dropped.any()
     kept, all_of_them = np.diff(fitted.starts), np.diff(whole.starts)
@@ -115,6 +115,9 @@ def test_budget() -> None:
     assert np.array_equal(kept[~fitted.dropped], all_of_them[~fitted.dropped])
     dropped = int(np.flatnonzero(fitted.dropped)[0])
     assert fitted.scores([dropped])[1] == 0
+    # Left to itself, the table of lists takes a sixth of the budget, and at least that of 256 buckets.
+    for budget in (50_000, 6_000, 1_000):
+        assert lexical.build(texts, budget).hash_bits == max(8, min(12, (budget // 6 * 8 // 9).bit_length() - 1))
 
 
 @settings(deadline=None, max_examples=100)
