@@ -216,12 +216,16 @@ def test_codes_that_are_too_wide(native_core: NativeCore) -> None:
         table.read(bytes(data))
 
 
-def test_a_bundle_of_wide_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("binarizer", ["lsh", "dense"])
+def test_a_bundle_of_wide_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, binarizer: str) -> None:
     """What is left to auto becomes flat, however many documents there are; asking for residual, or for effort, is refused."""
     monkeypatch.setattr(bundle, "RESIDUAL_FROM", 10)
     documents = read_corpus(ROOT / "examples" / "board-help" / "corpus.csv")[:40]
-    base = EncoderFolder.find("base")
-    encoder = replace(base, head=model(random_layers(1, [base.rows.dims, 1024]), base.rows.dims))
+    encoder = EncoderFolder.find("base")
+    assert encoder.binarizer == "lsh"
+    if binarizer == "dense":
+        dims = encoder.rows.dims
+        encoder = replace(encoder, settings={"name": "wide"}, head=model(random_layers(1, [dims, 1024]), dims))
     for layout in ("auto", "flat", "rows"):
         made = bundle.build(documents, encoder, 1024, layout=layout)
         assert made.table.layout == layout.replace("auto", "flat")
