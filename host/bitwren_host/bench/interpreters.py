@@ -18,6 +18,9 @@ ENGINES = {"viper": 65_536, "python": 8192}
 """By the name of the kernel, bytes of codes that are searched at most: what fits RAM, and what takes seconds and not minutes."""
 
 _SEARCH = """
+table = core = None  # those of the engine before make room
+import gc
+gc.collect()
 from array import array
 from bitwren import fallback
 from bitwren.storage import File, InDirectory, Window
