@@ -16,7 +16,7 @@ import pytest
 
 from bitwren.encoder import EncoderFolder
 from bitwren.frontend import Rows
-from bitwren.lower import read_head
+from bitwren.lower import lower, read_head, write
 from bitwren.projection import SEED, project
 from bitwren.text import words
 from bitwren.tokenizer import Vocabulary
@@ -279,13 +279,15 @@ def test_the_shipped_recipe_is_complete_and_never_trains_on_evaluation_text():
     assert all(entry["licence"] and entry["origin"] for entry in recipe["sources"])
 
 
-def test_the_shipped_model_fits_its_description_and_its_budget():
-    folder = EncoderFolder.read(BASE)
-    assert (folder.settings["dims"], folder.settings["row_bits"], folder.settings["bits"]) == (128, 2, 512)
+@pytest.mark.parametrize(("name", "dims", "kilobytes"), [("base", 160, 350), ("tiny", 96, 110)])
+def test_a_shipped_model_fits_its_description_and_its_budget(name, dims, kilobytes):
+    folder = EncoderFolder.read(BASE.parent / name)
+    assert (folder.settings["name"], folder.settings["dims"], folder.settings["row_bits"]) == (name, dims, 2)
+    assert (folder.binarizer, folder.settings["units"]) == ("lsh", dims)
     assert folder.settings["input_scale"] == 1 / 32
-    assert len(folder.vocabulary) <= 8192
-    flash = folder.rows.packed.nbytes + folder.rows.scales.nbytes + len(folder.vocabulary.pack()) + 128 * 512 + 512 * 4
-    assert flash < 400 * 1024
+    recipe = read_recipe(folder.path / "recipe.toml")
+    assert (recipe["name"], len(folder.vocabulary)) == (name, recipe["vocabulary"]["pieces"])
+    assert len(write(lower(folder, 1024))) <= kilobytes * 1024
 
 
 def test_the_shipped_model_finds_a_paraphrase():
