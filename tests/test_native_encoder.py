@@ -13,7 +13,7 @@ from native import KINDS, MAX_TEXT, NativeCore, Source
 from numpy.typing import NDArray
 
 from bitwren import lower
-from bitwren.encoder import Dense, Encoder
+from bitwren.encoder import Dense, Encoder, Projection
 from bitwren.frontend import Rows, pool
 from bitwren.hamming import WIDTHS
 from bitwren.tokenizer import Vocabulary
@@ -31,6 +31,7 @@ class Shape:
     hidden: tuple[int, ...]
     bits: int
     scale: int
+    projected: int | None = None
 
     def encoder(self) -> Encoder:
         """Random rows and layers: int32 multipliers of either sign, shifts that leave the outputs in and out of range."""
@@ -39,10 +40,12 @@ class Shape:
         count = len(vocabulary)
         packed = random.integers(0, 256, (count, self.dims * self.row_bits // 8)).astype(np.uint8)
         scales = random.integers(0, self.scale + 1, count).astype(np.uint8)
-        widths = [self.dims, *self.hidden, self.bits]
+        widths = [self.dims, *self.hidden, self.projected or self.bits]
         layers = [_layer(random, inputs, outputs) for inputs, outputs in itertools.pairwise(widths)]
-        layers[-1] = Dense(layers[-1].weights, layers[-1].bias)
-        return Encoder(vocabulary, Rows(packed, scales, self.row_bits), tuple(layers), bytes(16), {})
+        projection = Projection(self.bits, int(random.integers(1, 1 << 32))) if self.projected else None
+        if projection is None:
+            layers[-1] = Dense(layers[-1].weights, layers[-1].bias)
+        return Encoder(vocabulary, Rows(packed, scales, self.row_bits), tuple(layers), bytes(16), {}, projection)
 
 
 def _layer(random: np.random.Generator, inputs: int, outputs: int) -> Dense:
@@ -65,13 +68,14 @@ shapes = st.builds(
     hidden=st.lists(st.sampled_from([4, 60, 64, 68, 128, 516, 1024]), max_size=2).map(tuple),
     bits=st.sampled_from(WIDTHS),
     scale=st.sampled_from([0, 1, 16, 255]),
+    projected=st.sampled_from([None, None, 4, 12, 16, 32, 60, 64, 100, 256, 300, 512]),
 )
 texts = st.one_of(
     st.text("abcxyz 1", max_size=60), st.sampled_from(["", "?!", "a", "z" * 48, "q" * MAX_TEXT, "ab " * (MAX_TEXT // 3)])
 ).map(str.encode)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(shape=shapes, text=texts, kind=st.sampled_from(list(KINDS)))
 def test_vectors_and_codes_equal_the_reference(native_core: NativeCore, shape: Shape, text: bytes, kind: str) -> None:
     encoder = shape.encoder()
@@ -79,7 +83,31 @@ def test_vectors_and_codes_equal_the_reference(native_core: NativeCore, shape: S
     assert native_core.check(source, b"BWE1") == 0
     assert native_core.tokens(source, text) == encoder.tokens(text)
     assert native_core.vector(source, text).tolist() == encoder.vector(text).tolist()
-    assert native_core.encode(source, text).tolist() == encoder.encode([text])[0].tolist()
+    embedding = encoder.embed([text])
+    centre = np.random.default_rng(shape.seed).integers(-128, 128, encoder.units).astype(np.int8)
+    for middle in (None, centre):
+        code, embedded = native_core.embed(source, text, None if middle is None else middle.tobytes())
+        assert code.tolist() == encoder.binarize(embedding, middle)[0].tolist()
+        assert embedded.tolist() == embedding[0].tolist()
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("units", [4, 8, 36, 64, 252, 512])
+def test_the_largest_projections(native_core: NativeCore, bits: int, units: int) -> None:
+    """Components of 255 of either sign, all, some or none of them; a sum of 0 is a bit of 0."""
+    random = np.random.default_rng(units)
+    rows = Rows(np.zeros((1, 8), np.uint8), np.ones(1, np.uint8), 2)
+    extremes = [np.array(values, np.int8)[random.integers(0, len(values), units)] for values in ([127], [-128], [-128, 127], [0])]
+    for number, embedding in enumerate(extremes):
+        forced = Dense(np.zeros((units, 32), np.int8), 2 * (embedding.astype(np.int32) + 128), np.ones(units, np.int32),
+                       np.ones(units, np.uint8), -128, -128, 127)  # fmt: skip
+        encoder = Encoder(Vocabulary([b"a"], []), rows, (forced,), bytes(16), {}, Projection(bits, 1 + number))
+        source = Source.contiguous(lower.write(encoder))
+        assert native_core.embed(source, b"a")[1].tolist() == embedding.tolist()
+        for centre in (np.where(embedding < 0, 127, -128).astype(np.int8), embedding, None):
+            expected = encoder.binarize(embedding[None], centre)[0]
+            assert native_core.encode(source, b"a", None if centre is None else centre.tobytes()).tolist() == expected.tolist()
+            assert centre is not embedding or not expected.any()
 
 
 @settings(max_examples=150, deadline=None)

@@ -14,10 +14,12 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import random_encoder, with_stages
 from native import CHECKSUM, FORMAT, KINDS, MAGIC, READ, VERSION, CoreError, NativeCore, Source
 
 from bitwren import lower, residual, table
@@ -34,6 +36,7 @@ TEXTS = (
     b"tsilhgcbaabclightstsghilcab" * 3 + b"\xf0\x90\x80",
     b"abc\xe6\x97",
 )
+EMBEDDING = bytes(range(256)) * 4
 EXTREMES = (0, 1, 3, 16, 63, 255, 1024, 0x7FFF, 0x8000, 0xFFFF)
 EXTREMES_32 = (*EXTREMES, 4095, 4096, 4097, 1 << 31, (1 << 31) - 1, 0xFFFFF000, 0xFFFFFFFC, 0xFFFFFFFF)
 SOURCES: dict[str, Callable[[bytes], Source]] = {**KINDS, "shredded": lambda data: Source.extents(data, range(0, len(data), 20))}
@@ -55,6 +58,10 @@ def an_encoder(bits: int = 128) -> bytes:
     )
     last = Dense(random.integers(-128, 128, (bits, 72)).astype(np.int8), np.zeros(bits, np.int32))
     return lower.write(Encoder(vocabulary, rows, (first, last), bytes(16), {"name": "hostile"}))
+
+
+def a_projecting_encoder() -> bytes:
+    return lower.write(random_encoder(3, 256, 32, extra=40, embedding=48))
 
 
 def a_table(bits: int = 128, count: int = 300) -> bytes:
@@ -86,9 +93,30 @@ def a_wide_table() -> bytes:
     return table.write(replace(table.read(a_table(1024, 70)), staged=33))
 
 
+def a_ranked_table(layout: str = "flat", vector_bits: int = 4) -> bytes:
+    """With vectors and words, lists of all lengths among them, and staged rows without."""
+    random, encoder = np.random.default_rng(7), random_encoder(3, 256, 32, extra=40, embedding=48)
+    vocabulary = [
+        "the",
+        "light",
+        "lights",
+        "blinks",
+        "2",
+        "straße",
+        "日",
+        "abc",
+        *("".join(word) for word in permutations("abc")),
+    ]
+    texts = [" ".join(random.choice(vocabulary, random.integers(1, 6))) for _ in range(300)]
+    made = Table(
+        encoder.encode(texts), [Record("", "")] * 300, random.random(300) < 0.9, encoder.identity, layout=layout, staged=44
+    )
+    return table.write(with_stages(made, encoder, texts[:270], vector_bits))
+
+
 FILES: dict[bytes, Callable[[], bytes]] = {b"BWE1": an_encoder, b"BWT1": a_table}
-OTHERS = (a_residual_table, a_table_of_rows, a_staged_table, a_wide_table)
-EVERY_FILE = [*FILES.items(), *((b"BWT1", make) for make in OTHERS)]
+OTHERS = (a_residual_table, a_table_of_rows, a_staged_table, a_wide_table, a_ranked_table)
+EVERY_FILE = [*FILES.items(), (b"BWE1", a_projecting_encoder), *((b"BWT1", make) for make in OTHERS)]
 
 
 def mend(data: bytearray) -> None:
@@ -112,16 +140,17 @@ def covered(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def use(core: NativeCore, source: Source) -> None:
     """Call everything, whatever the checks say. An error is fine; a result must be one that a caller can work with."""
-    for action in (_use_encoder, _use_table, _use_records):
+    for action in (_use_encoder, _use_table, _use_stages, _use_records):
         with contextlib.suppress(CoreError):
             action(core, source)
 
 
 def _use_encoder(core: NativeCore, source: Source) -> None:
-    pieces = core.open_encoder(source).pieces
+    opened = core.open_encoder(source)
     for text in TEXTS:
-        assert all(token < pieces for token in core.tokens(source, text))
-        core.encode(source, text)
+        assert all(token < opened.pieces for token in core.tokens(source, text))
+        core.embed(source, text)
+        core.encode(source, text, bytes([0x80]) * opened.units)
 
 
 def _use_table(core: NativeCore, source: Source) -> None:
@@ -134,6 +163,21 @@ def _use_table(core: NativeCore, source: Source) -> None:
         assert hits == sorted(set(hits)), hits
         assert len({slot for _, slot in hits}) == len(hits)
         assert all(distance <= opened.bits and slot < slots + added for distance, slot in hits)
+
+
+def _use_stages(core: NativeCore, source: Source) -> None:
+    opened = core.open_table(source)
+    query = np.random.default_rng(1).integers(0, 1 << 32, opened.bits // 32, dtype=np.uint64).astype(np.uint32)
+    slots = opened.count + opened.staged
+    fold = Source.contiguous(an_encoder())
+    # Not what a search found: what somebody has, a slot past the end and a distance above all others included.
+    hits = [(opened.bits // 2, 0), *[(3, slots - 1)] * (slots > 1), (opened.bits, slots), (0xFFFFFFFF, 0xFFFFFFFF)]
+    for stages, text in zip((1, 2, 3), (b"", b"light", TEXTS[0]), strict=True):
+        found = core.rank((source, fold), (text, query, EMBEDDING), hits, 20, stages)
+        assert len(found) >= min(20, len(hits))
+        assert found == sorted(found, key=lambda result: (-result[0], result[2]))
+        assert len({slot for _, _, slot in found}) == len(found)
+        assert {slot for _, _, slot in found} <= {*range(slots), *(slot for _, slot in hits)}
 
 
 def _use_records(core: NativeCore, source: Source) -> None:
@@ -173,11 +217,11 @@ def flipped(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
 def fields_of(data: bytes) -> Iterator[tuple[int, int]]:
     """Where fields lie that say how large or where something is, and their sizes."""
     yield from ((6, 2), (8, 4))
-    yield from ((offset, 2) for offset in range(288, 304, 2))
-    yield from ((offset, 4) for offset in (288, 292, 296))
+    yield from ((offset, 2) for offset in (*range(288, 304, 2), 320, 322, 324, 544))
+    yield from ((offset, 4) for offset in (288, 292, 296, 544))
     for entry in range(32, 32 + 16 * int.from_bytes(data[6:8], "little"), 16):
         yield from ((entry + 4, 4), (entry + 8, 4))
-        if data[entry : entry + 4] in (b"VOCB", b"HEAD", b"PIVT"):
+        if data[entry : entry + 4] in (b"VOCB", b"HEAD", b"PIVT", b"WORD", b"VECS"):
             begin = int.from_bytes(data[entry + 4 : entry + 8], "little")
             yield from ((begin + offset, 2) for offset in range(0, 64, 2))
             yield from ((begin + offset, 4) for offset in range(8, 64, 4))
@@ -309,6 +353,39 @@ def contradicting_blocks(core: NativeCore, random: np.random.Generator, rounds: 
             use(core, SOURCES[kind](bytes(data)))
 
 
+def contradicting_words(core: NativeCore, random: np.random.Generator, rounds: int) -> None:
+    """Lists that begin elsewhere, that are longer, of more documents, or full of ones, so that no gap ends."""
+    originals = [a_ranked_table(layout, bits) for layout, bits in (("flat", 2), ("residual", 4), ("rows", 8))]
+    for number in range(rounds):
+        data = bytearray(originals[number % 3])
+        entries = {bytes(data[at : at + 4]): struct.unpack_from("<II", data, at + 4) for at in range(32, 32 + 16 * data[6], 16)}
+        begin, length = entries[b"WORD"]
+        groups = begin + 12 + -(-struct.unpack_from("<I", data, begin)[0] // 4) * 4
+        lists = groups + (36 << data[begin + 4] - 5)
+        for _ in range(random.integers(1, 4)):
+            group = groups + 36 * int(random.integers((lists - groups) // 36))
+            kind = random.integers(6)
+            if kind == 0:
+                struct.pack_into(
+                    "<I", data, group, int(random.choice([0, 1, begin + length - lists, 0xFFFFFFFF, random.integers(length)]))
+                )
+            elif kind == 1:
+                data[group + 4 + random.integers(32)] = random.choice([0, 1, 2, 254, 255])
+            elif kind == 2:
+                data[groups:lists] = bytes(data[groups:lists]).replace(b"\x05", bytes([int(random.choice([1, 4, 6, 255]))]))
+            elif kind == 3:
+                start = int(random.integers(lists, begin + length))
+                data[start : begin + length] = bytes([int(random.choice([0, 0x55, 0xFF]))]) * (begin + length - start)
+            elif kind == 4:
+                for place in random.integers(lists, begin + length, 20):
+                    data[place] = random.choice([0, 1, 0x7F, 0x80, 0xFF])
+            else:
+                struct.pack_into("<I", data, begin, int(random.choice([1, 2, 31, 269, 271, 314, 315])))
+        mend(data)
+        for kind_of_source in ("contiguous", "shredded", "streamed"):
+            use(core, SOURCES[kind_of_source](bytes(data)))
+
+
 def campaign(library: Path, seed: int, rounds: int) -> None:
     core, random = NativeCore(library), np.random.default_rng(seed)
     truncated(core)
@@ -317,6 +394,7 @@ def campaign(library: Path, seed: int, rounds: int) -> None:
     crafted(core)
     vocabularies(core, random, rounds)
     contradicting_blocks(core, random, rounds // 3)
+    contradicting_words(core, random, rounds // 3)
     flipped(core, random, rounds)
     noise(core, random, rounds // 10)
 

@@ -49,7 +49,7 @@ class Encoder:
         self.seed = unpack_from("<I", source.need(_SEED_AT, 4), source.at)[0]  # of the projection; 0: none
         inputs, outputs = unpack_from("<HH", source.need(self.head + last, 4), source.at)
         self.units = outputs if self.seed else inputs  # of an embedding
-        if self.units > (_MAX_PROJECTED if self.seed else MAX_UNITS):
+        if self.seed and self.units > _MAX_PROJECTED:  # without a projection, the head's layers are checked when they run
             raise Bad(FORMAT)
 
 
