@@ -77,10 +77,11 @@ def test_targets_of_compiled_queries(arch: str) -> None:
     assert compiled.instructions_per_code < core.instructions_per_code
 
 
-def test_many_results_stay_linear() -> None:
+def test_many_results_stay_nearly_linear() -> None:
+    """The nearest are a heap, whose depth is the logarithm of their number: 10 for 1,024 of them, 8 for 256."""
     chip = machine("armv6m")
     few, many = (measure.core_row(chip, "armv6m", codes.random_codes(n, 128, 1), n // 4) for n in (1024, 4096))
-    assert many.instructions_per_code < 1.1 * few.instructions_per_code
+    assert many.instructions_per_code < 10 / 8 * few.instructions_per_code
 
 
 @pytest.mark.parametrize("arch", MOST)

@@ -75,6 +75,9 @@ def search(
 
     :param allowed: gives of some queries the documents that each may find, bool [.., N]; they are then searched exactly.
     """
+    if allowed is None and table.effort < 100 and len({each.any for each in stages}) > 1:
+        # With less effort, the nearest k are not the first k of the nearest 64: as many are looked for as a board would.
+        return [search(table, queries, [each], k, progress=progress)[0] for each in stages]
     found = [_empty(len(queries), k) for _ in stages]
     depth = max(DEPTH, k) if any(each.any for each in stages) else k
     for index, near, far, live in _nearest(table, queries, depth, allowed):

@@ -31,6 +31,9 @@ FILES = (ENCODER_FILE, TABLE_FILE, BINARIZER_FILE)
 RESIDUAL_FROM = 2048
 """Documents from which on a table in flash is estimated to be searched in less time in the residual layout (docs/residual.md)."""
 
+LEAST_WORDS = 2048
+"""Bytes that a word index may take whatever the number of documents: a handful of them would not fill its table of lists."""
+
 FEW = 32
 """Documents that move a table's centre half way from the encoder's origin to their mean."""
 
@@ -190,7 +193,7 @@ def build(
     if teacher:
         notes["teacher"] = teacher.name
     stored = quantize(vectors, scoring.vector_bits) if scoring.vector_bits else None
-    words = lexical.build(texts, scoring.word_bytes * len(texts)) if scoring.word_bytes else None
+    words = lexical.build(texts, max(scoring.word_bytes * len(texts), LEAST_WORDS)) if scoring.word_bytes else None
     weight = scoring.weight
     if words and weight is None:
         groups = [document.label or document.answer for document in documents]
