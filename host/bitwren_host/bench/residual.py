@@ -1,6 +1,6 @@
 """How much of a table the residual block scan touches, on codes of real sentences, every answer compared with brute force.
 
-python -m bitwren_host.bench.residual DATA [--bits 256] [--lanes 64] [-k 10] [--queries 200] [--codes FILE.npz]
+python -m bitwren_host.bench.residual DATA [--encoder base] [--bits 256] [--lanes 64] [-k 10] [--queries 200] [--codes FILE.npz]
 
 DATA holds the folders sgd, wikisql, wiki-split and clinc150 (their origins are in models/base/recipe.toml).
 """
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print one line of a table for each number of documents, kind of query and effort."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--encoder", default="base", help="A shipped encoder's name or an encoder's folder.")
     parser.add_argument("--bits", type=int, default=256)
     parser.add_argument("--lanes", type=int, default=residual.LANES, choices=residual.LANE_CHOICES)
     parser.add_argument("-k", type=int, default=10)
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--documents", type=int, nargs="*", default=[1024, 2048, 4096, 16_384, 65_536])
     parser.add_argument("--effort", type=int, nargs="*", default=[100, 10, 5])
     options = parser.parse_args(arguments)
-    sentences = encoded(options.data, options.bits, cache=options.codes)
+    sentences = encoded(options.data, options.bits, options.encoder, options.codes)
     print("| documents | queries | effort | touched, median | mean | fetched, median | recall | exact | ordering |")
     print("|---|---|---|---|---|---|---|---|---|")
     for count in options.documents:
