@@ -29,7 +29,7 @@ def check(
     corpus: Path, questions: Path, folder: Path, bits: int, target: str, limit: int, sample: int, layout: str = "flat"
 ) -> None:
     encoder = EncoderFolder.find("base")
-    bundle.write(bundle.build(read_corpus(corpus), encoder, bits, layout=layout), folder)
+    bundle.write(bundle.build(read_corpus(corpus), encoder, bits, layout=layout, scoring=bundle.Scoring()), folder)
     texts = [question.query for question in read_questions(questions)][:limit]
     report = verify(folder, texts, [target], 10, {target: sample}, encoder, lambda step, done, total: None)
     print(report.text())
