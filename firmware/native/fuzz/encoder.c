@@ -41,7 +41,7 @@ static void ask(fuzz_source *from, const uint8_t *text, uint32_t length, answers
         memcpy(a->vector, vector, a->dims);
     }
     memset(work, 0xA5, BW_ENCODE_WORK);
-    a->coded = bw_encode(source, &encoder, text, length, code, work);
+    a->coded = bw_encode(source, &encoder, text, length, NULL, NULL, code, work);
     if (a->coded >= 0) {
         memcpy(a->code, code, a->bits / 8);
     }
