@@ -45,6 +45,11 @@ def answer(reply: dict[str, Any], bits: int) -> Text:
     return lines
 
 
+def say(message: str) -> None:
+    """A line about what is being done, on stderr: stdout is for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
 class Progress:
     """One line on stderr that is rewritten in place, only on a terminal and only for work longer than a moment."""
 

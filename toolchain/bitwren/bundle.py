@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from . import __version__, container, lexical, lower, ordering, postings, residual
 from . import table as tables
 from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
-from .compiler import Teacher, compile_documents, unit
-from .corpus import Document
+from .compiler import Teacher, compile_documents, drawn_together, unit
+from .corpus import Document, alike
 from .effort import measure
 from .encoder import ELSEWHERE, Elsewhere, Encoder, EncoderFolder, Projection
 from .errors import BitwrenError, EncoderMismatch, QueryError
@@ -138,14 +138,16 @@ class Scoring:
     :ivar vector_bits: of a component of the documents' vectors, 2, 4 or 8; 0: no vectors.
     :ivar word_bytes: of the word index, at most, a document on average; 0: no words.
     :ivar weight: of the words' score beside a cosine; None: chosen on queries made from the documents.
+    :ivar together: how far documents that say the same are drawn together (:func:`.compiler.drawn_together`); 0: not.
     """
 
     vector_bits: int = 4
     word_bytes: int = 80
     weight: float | None = None
+    together: float = 1.0
 
 
-NO_SCORING = Scoring(0, 0)
+NO_SCORING = Scoring(0, 0, together=0.0)
 
 
 def build(
@@ -170,6 +172,7 @@ def build(
         notes say what that finds (:mod:`bitwren.effort`).
     :param teacher: moves the documents to where it has them (:mod:`bitwren.compiler`), if the encoder projects or the table has
         vectors; None: documents stay where the encoder has them.
+        An encoder that was trained on labels has them where they should be, whatever the teacher says.
     :param strangers: questions that the corpus should not answer. :param false_accept: share of such questions that may count as
         confident matches (:mod:`bitwren.calibrate`).
     :raises BitwrenError: when effort is none, or would change nothing; when the width is too large for the layout; when a
@@ -181,13 +184,18 @@ def build(
     centre = _centre(encoder, embeddings)
     texts = [document.text for document in documents]
     wanted = unit(teacher.embed(texts, "documents")) if teacher else None
-    vectors, codes = embeddings.astype(np.float32) - centre, encoder.binarize(embeddings, centre)
-    if teacher and wanted is not None and (encoder.projection or scoring.vector_bits):
+    own, codes = embeddings.astype(np.float32) - centre, encoder.binarize(embeddings, centre)
+    vectors = own
+    if teacher and not folder.knows_labels and wanted is not None and (encoder.projection or scoring.vector_bits):
         vectors = compile_documents(encoder, embeddings, centre, wanted, teacher, progress=progress)
-        if encoder.projection:
-            codes = _moved_codes(vectors, encoder.projection)
+    groups = alike(documents)
+    apart = vectors
+    if scoring.together and (groups >= 0).any() and (encoder.projection or scoring.vector_bits):
+        vectors = drawn_together(unit(vectors), groups, scoring.together)
+    if encoder.projection and vectors is not own:
+        codes = _moved_codes(vectors, encoder.projection)
     order = order_for(codes, layout)
-    codes, vectors, embeddings = codes[order], vectors[order], embeddings[order]
+    codes, vectors, apart, embeddings = codes[order], vectors[order], apart[order], embeddings[order]
     documents, texts = [documents[index] for index in order], [texts[index] for index in order]
     notes: dict[str, Any] = {"encoder": folder.settings.get("name", folder.path.name)}
     if teacher:
@@ -196,9 +204,11 @@ def build(
     words = lexical.build(texts, max(scoring.word_bytes * len(texts), LEAST_WORDS)) if scoring.word_bytes else None
     weight = scoring.weight
     if words and weight is None:
-        groups = [document.label or document.answer for document in documents]
+        same = [document.label or document.answer for document in documents]
         judged = None if wanted is None else wanted[order]
-        weight = choose_weight(encoder, texts, groups, embeddings, centre, stored or quantize(vectors, 8), words, judged)
+        # Documents that were drawn together are found by their own words' meaning too easily to judge by.
+        judged_by = quantize(apart, scoring.vector_bits or 8)
+        weight = choose_weight(encoder, texts, same, embeddings, centre, judged_by, words, judged)
     made = replace(
         make_table(codes, documents, encoder.identity, notes, store_text, layout, effort),
         centre=centre if encoder.projection or stored else None,

@@ -80,6 +80,22 @@ def compile_documents(
     return fit_documents(start, asked, wanted, asked_wanted, fit or Fit(), progress)
 
 
+def drawn_together(vectors: Floats, groups: npt.NDArray[np.int32], share: float) -> Floats:
+    """Documents that say the same, nearer to one another: to each is added its group's mean, times ``share``.
+
+    A query that falls between documents of several groups then finds the group whose middle is nearest (Snell et al. 2017,
+    "Prototypical Networks for Few-shot Learning"), and of that group still the document most like itself.
+
+    :param vectors: [N, E], rows of length 1. :param groups: [N], a number for what each says; -1: no other says the same.
+    """
+    found = vectors.copy()
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else ():
+        found[members] += share * unit(vectors[members].mean(axis=0, keepdims=True))
+    return unit(found)
+
+
 def linear_map(vectors: Floats, wanted: Floats, given: Floats, ridge: float) -> Floats:
     """Ridge regression (Hoerl & Kennard 1970) from the teacher's space to the encoder's, applied to ``given``; rows of length 1.
 

@@ -150,9 +150,7 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], known: Collectio
     :param known: names of files that may be there already.
     :raises BitwrenError: when the directory holds something else, or cannot be written.
     """
-    others = _other_files(directory, known)
-    if others:
-        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new one, or an earlier result's")
+    check_folder(directory, known)
     staging: Path | None = None
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -176,10 +174,16 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], known: Collectio
     return sum(map(len, files.values()))
 
 
-def _other_files(directory: Path, known: Collection[str]) -> list[str]:
+def check_folder(directory: Path, known: Collection[str]) -> None:
+    """Refuse to replace a directory that holds something else.
+
+    :raises BitwrenError: with what it holds.
+    """
+    others = [directory.name] if directory.exists() else []
     if directory.is_dir():
-        return sorted(file.name for file in directory.iterdir() if file.name not in known)
-    return [directory.name] if directory.exists() else []
+        others = sorted(file.name for file in directory.iterdir() if file.name not in known)
+    if others:
+        raise BitwrenError(f"{directory} holds other files ({', '.join(others[:3])}): give a new one, or an earlier result's")
 
 
 def _notes(padded: bytes) -> dict[str, Any]:

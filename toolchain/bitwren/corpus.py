@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .errors import CorpusError
 
@@ -59,6 +63,22 @@ def read_corpus(path: Path, columns: Sequence[str] = ("text",)) -> list[Document
     if not documents:
         raise CorpusError(f"{path} holds no documents: it needs a header with a '{columns[0]}' column and at least one row")
     return documents
+
+
+def alike(documents: Sequence[Document]) -> NDArray[np.int32]:
+    """A number for what each document says, int32 [N]; -1: no other says the same.
+
+    Alike are documents that give the same answer; of those that are their own answer, those with the same label. A label beside
+    answers that differ is taken for a topic, which several answers may share.
+    """
+    names = [
+        ("answer", document.answer) if document.answer != document.text else ("label", document.label) if document.label else None
+        for document in documents
+    ]
+    counts = Counter(names)
+    shared = [name for name, count in counts.items() if name is not None and count > 1]
+    numbers = {name: number for number, name in enumerate(shared)}
+    return np.array([numbers.get(name, -1) if name else -1 for name in names], dtype=np.int32)
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -184,6 +184,11 @@ class EncoderFolder:
         """What makes bits of the head's outputs: ``lsh``, the pseudo-random projection, or ``dense``, their signs."""
         return "lsh" if self.settings.get("binarizer") == "lsh" else "dense"
 
+    @property
+    def knows_labels(self) -> bool:
+        """Whether it was trained on which documents of a corpus say the same, and so has them where they should be."""
+        return self.settings.get("labels") is True
+
     @classmethod
     def read(cls, path: Path) -> EncoderFolder:
         """Read and check a folder.

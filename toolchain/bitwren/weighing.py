@@ -61,7 +61,8 @@ def choose_weight(
         cosines, found = _ask(embeddings[asked], [texts[int(index)] for index in asked], centre, units, words)
         cosines[np.arange(len(asked)), asked] = -np.inf
         return max(
-            WEIGHTS, key=lambda weight: float((members[(cosines + weight * found).argmax(axis=1)] == members[asked]).mean())
+            SMALL + WEIGHTS,
+            key=lambda weight: float((members[(cosines + weight * found).argmax(axis=1)] == members[asked]).mean()),
         )
     if teacher is None or len(texts) < 3:
         return DEFAULT

@@ -17,6 +17,7 @@ from .exchange import export, import_
 from .look import boards, inspect, ports
 from .make import append, build, delete
 from .measure import compare, evaluate, verify
+from .train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,6 +30,7 @@ for command in (
     build,
     append,
     delete,
+    train,
     import_,
     export,
     search,

@@ -19,6 +19,7 @@ from bitwren.holdout import leave_one_out
 from bitwren.intervals import wilson
 from bitwren.steps import document_texts
 from bitwren.table import Table
+from bitwren.train import course
 from bitwren.train.teacher import Teacher, available, cache_folder
 
 from .. import show
@@ -46,6 +47,13 @@ effort_option = click.option(
     help="Of a residual table's codes that a search reads unless it asks for another share: below 100 it is faster and may miss "
     "a document; how often is measured and shown.",
 )
+teacher_option = click.option(
+    "--teacher",
+    default="auto",
+    show_default=True,
+    help="A sentence-transformers name or folder that says where documents belong; auto: all-MiniLM-L6-v2 where "
+    "bitwren[train] is installed; none.",
+)
 store_text_option = click.option("--store-text", is_flag=True, help="Keep each document's text in the table too.")
 
 
@@ -72,12 +80,18 @@ store_text_option = click.option("--store-text", is_flag=True, help="Keep each d
 )
 @click.option("--weight", type=click.FloatRange(0, 4), help="Of words beside meaning; else chosen on the documents themselves.")
 @click.option(
-    "--teacher",
-    default="auto",
+    "--together",
+    type=click.FloatRange(0, 4),
+    default=1.0,
     show_default=True,
-    help="A sentence-transformers name or folder that says where documents belong; auto: all-MiniLM-L6-v2 where "
-    "bitwren[train] is installed; none.",
+    help="How far documents that say the same are drawn together: those of one answer or, where documents are their own "
+    "answers, of one label. 0: not.",
 )
+@teacher_option
+@click.option(
+    "--adapt", is_flag=True, help="Train the encoder on the corpus first (as 'bitwren train' does): a minute, bitwren[train]."
+)
+@click.option("--seed", default=1, show_default=True, help="Of --adapt.")
 @store_text_option
 @click.option(
     "--false-accept",
@@ -109,7 +123,10 @@ def build(
     vectors: str,
     words: int,
     weight: float | None,
+    together: float,
     teacher: str,
+    adapt: bool,
+    seed: int,
     store_text: bool,
     false_accept: float,
     out_of_scope: Path | None,
@@ -124,8 +141,10 @@ def build(
     questions = read_questions(queries) if queries else None
     strangers = Strangers(read_lines(out_of_scope), known=True) if out_of_scope else Strangers(background.texts())
     folder = EncoderFolder.find(encoder)
-    scoring = bundle.Scoring(int(vectors), words, weight)
-    guide = _teacher(teacher)
+    scoring = bundle.Scoring(int(vectors), words, weight, together)
+    guide = find_teacher(teacher, NO_TEACHER)
+    if adapt:
+        folder = course.adapt(documents, folder, guide, bits, seed, show.say)
     progress = show.Progress()
     try:
         made = bundle.build(
@@ -156,13 +175,13 @@ def tell(output: Path, table: Table, effort: int, size: int) -> None:
         click.echo(f"a match is confident up to a distance of {threshold} bits", err=True)
 
 
-def _teacher(name: str) -> Teacher | None:
+def find_teacher(name: str, without: str) -> Teacher | None:
     """The teacher of a name; where none is installed and none was asked for by name, a line about what that gives up."""
     if name == "none":
         return None
     if name == "auto":
         if not available():
-            click.echo(NO_TEACHER, err=True)
+            click.echo(without, err=True)
             return None
         name = "all-MiniLM-L6-v2"
     return Teacher(name, cache_folder())

@@ -6,8 +6,13 @@ and scikit-learn only where they are used, so ``import bitwren`` needs none of t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BitwrenError
@@ -36,3 +41,25 @@ def require(*modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise TrainingError(f"Training needs {', '.join(missing)}: pip install 'bitwren[train]'")
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep TensorFlow's notes, most of which C++ prints, from both streams: none is about anything a user could do."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(stream) for stream in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, stream)
+        for descriptor in (*kept, nowhere):
+            os.close(descriptor)

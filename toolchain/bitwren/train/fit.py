@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import io
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..container import check_folder, read_file, replace_folder
 from ..frontend import INPUT_SCALE, Rows, pool, rescale
 from ..tokenizer import Vocabulary
 from . import TrainingError, require
@@ -123,35 +121,44 @@ def encoder_settings(recipe: Mapping[str, Any], hyper: Hyper, teacher: str, seed
     }
 
 
+MODEL_FILES = ("encoder.toml", "vocabulary.txt", "rows.npy", "scales.npy", "head.tflite")
+KEPT_FILES = ("README.md", "recipe.toml")
+
+
 def write_model(
     out_dir: Path, settings: Mapping[str, Any], vocabulary: Vocabulary, rows: Rows, head: bytes, recipe: Path | None
-) -> None:
-    """Write a model folder beside its place and move it there, so that nobody ever reads half of one.
+) -> int:
+    """Write a model folder as a whole; returns its bytes.
 
     The README.md (and a recipe, unless one is given) of a model that was there is kept.
+
+    :raises BitwrenError: when the folder holds something else, or cannot be written.
     """
-    out_dir = out_dir.resolve()
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-    try:
-        new = work / "new"
-        new.mkdir()
-        for name, origin in (("README.md", out_dir / "README.md"), ("recipe.toml", recipe or out_dir / "recipe.toml")):
-            if origin.is_file():
-                shutil.copyfile(origin, new / name)
-        (new / "encoder.toml").write_text("".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
-        (new / "vocabulary.txt").write_bytes(vocabulary.text())
-        np.save(new / "rows.npy", rows.packed)
-        np.save(new / "scales.npy", rows.scales)
-        (new / "head.tflite").write_bytes(head)
-        with suppress(FileNotFoundError):
-            os.rename(out_dir, work / "old")
-        os.rename(new, out_dir)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    kept = {name: out_dir / name for name in KEPT_FILES} | ({"recipe.toml": recipe} if recipe else {})
+    files = {name: read_file(path) for name, path in kept.items() if path.is_file()}
+    files["encoder.toml"] = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()).encode()
+    files |= {"vocabulary.txt": vocabulary.text(), "rows.npy": _npy(rows.packed), "scales.npy": _npy(rows.scales)}
+    files["head.tflite"] = head
+    return replace_folder(out_dir.resolve(), files, (*MODEL_FILES, *KEPT_FILES))
+
+
+def check_output(out_dir: Path) -> None:
+    """Refuse a folder that :func:`write_model` would refuse, before the work.
+
+    :raises BitwrenError: when it holds something else.
+    """
+    check_folder(out_dir.resolve(), (*MODEL_FILES, *KEPT_FILES))
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

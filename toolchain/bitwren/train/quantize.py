@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import UnsupportedModel
 from ..frontend import INPUT_SCALE, Rows, pack_rows
 from ..lower import read_head
-from . import TrainingError, need
+from . import TrainingError, need, silence
 
 Floats = NDArray[np.float32]
 
@@ -65,7 +65,8 @@ def export_head(layers: Sequence[tuple[Floats, Floats]], inputs: NDArray[np.int8
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    data = bytes(converter.convert())
+    with silence():
+        data = bytes(converter.convert())
     try:
         read_head(data, dims, signs)  # what the chip could not run is found here, not at the first build with the model
     except UnsupportedModel as error:

@@ -19,6 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import student
+from ..encoder import EncoderFolder
+from ..hamming import WIDTHS
+from ..lower import lower
 from . import TrainingError, need
 
 CHUNK = 2048
@@ -75,6 +79,19 @@ class Teacher:
             data = text.encode()
             digest.update(len(data).to_bytes(4, "little") + data)
         return digest.hexdigest()[:32]
+
+
+class OwnTeacher:
+    """An encoder as its own teacher, where no larger one is installed: what it knew is kept while it learns a corpus."""
+
+    def __init__(self, folder: EncoderFolder) -> None:
+        self._encoder = lower(folder, WIDTHS[0])
+        self.name = str(folder.settings.get("name", folder.path.name))
+
+    def embed(self, texts: Sequence[str], label: str = "text") -> npt.NDArray[np.float16]:
+        """Embeddings of length 1, in floats [len(texts), E]; of a text without words, zeros."""
+        found = student.embed(self._encoder, texts) - self._encoder.origin
+        return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float16)
 
 
 def available() -> bool:
