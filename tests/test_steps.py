@@ -35,7 +35,7 @@ TEXTS = [document.text for document in DOCUMENTS]
 QUESTIONS = [Question(each.text, each.id, each.label) for each in DOCUMENTS] + [Question("grinding sound", "noise", "noise")]
 
 
-PLENTY = Scoring(word_bytes=2000)  # so few documents have no room for words within the usual budget
+PLENTY = Scoring(word_bytes=2000, together=0.0)  # so few documents have no room for words within the usual budget
 
 
 def made(scoring: Scoring | None = None, store_text: bool = False, bits: int = 512, projected: bool = False) -> Bundle:

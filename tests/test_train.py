@@ -247,7 +247,7 @@ def test_a_model_is_replaced_whole_and_keeps_its_card(tmp_path):
     out = tmp_path / "model"
     out.mkdir()
     (out / "README.md").write_text("card", "utf-8")
-    (out / "stale.bin").write_bytes(b"x")
+    (out / "head.tflite").write_bytes(b"old")
     rows = Rows(np.zeros((2, 32), np.uint8), np.ones(2, np.uint8), 2)
     write_model(out, {"name": 'a "b"', "bits": 8}, Vocabulary([b"a"], [b"b"]), rows, b"head", None)
     assert sorted(path.name for path in out.iterdir()) == [
@@ -260,6 +260,7 @@ def test_a_model_is_replaced_whole_and_keeps_its_card(tmp_path):
     ]
     assert (out / "encoder.toml").read_text("utf-8") == 'name = "a \\"b\\""\nbits = 8\n'
     assert (out / "vocabulary.txt").read_bytes() == b"a\n##b\n"
+    assert (out / "head.tflite").read_bytes() == b"head"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -128,6 +128,8 @@ def shape(wish: Wish, folder: EncoderFolder | None, grouped: bool) -> Hyper:
     dims = wish.dims or (
         folder.rows.dims if folder and wish.flash is None else next(d for most, d in DIMS if (wish.flash or 1 << 20) <= most)
     )
+    if wish.binarizer == "itq" and not wish.dims:
+        dims = max(dims, wish.bits)  # it rotates what there is, and has no bit more than that
     # Weights that stay are moved with care; what begins anew, or has labels to obey, has further to go.
     rate = 2e-3 if kept and not grouped else 4e-3
     own = wish.binarizer in ("sign", "learned")

@@ -89,7 +89,7 @@ class OwnTeacher:
         self.name = str(folder.settings.get("name", folder.path.name))
 
     def embed(self, texts: Sequence[str], label: str = "text") -> npt.NDArray[np.float16]:
-        """Embeddings of length 1, in floats [len(texts), E]; of a text without words, zeros."""
+        """Embeddings of length 1, in floats [len(texts), E]."""
         found = student.embed(self._encoder, texts) - self._encoder.origin
         return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float16)
 
