@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def boards(as_json: bool) -> None:
     """List the boards that bitwren knows."""
     known = all_boards()
     if as_json:
-        click.echo(json.dumps([vars(board) for board in known], indent=2))
+        click.echo(json.dumps([asdict(board) for board in known], indent=2))
         return
     for board in known:
         emulated = f", emulated by {board.emulator}" if board.emulator else ""
