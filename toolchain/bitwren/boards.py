@@ -169,7 +169,8 @@ def read_board(path: Path) -> Board:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise top.wrong("name", f'is "{name}": small letters, digits and hyphens are allowed')
     family = top.text("family", "", FAMILIES)
-    firmware, boot, usb, limits = (top.table(key) for key in ("firmware", "boot", "usb", "limits"))
+    firmware, usb, limits, boot_table = (top.table(key) for key in ("firmware", "usb", "limits", "boot"))
+    boot = _boot(boot_table, family)
     flash_bytes = top.number("flash_bytes")
     parts = _parts(top, flash_bytes, family)
     board = Board(
@@ -186,10 +187,10 @@ def read_board(path: Path) -> Board:
         firmware=_firmware(firmware) if firmware.found or family else None,
         parts=parts,
         usb=Usb(usb.ids("running"), usb.ids("boot")),
-        boot=_boot(boot, family),
+        boot=boot,
         limits=Limits(limits.number("bundle_bytes", 0), limits.number("documents", 0)),
     )
-    for table in (top, firmware, boot, usb, limits):
+    for table in (top, firmware, usb, limits, boot_table):
         table.check_unknown()
     return board
 
