@@ -1,0 +1,75 @@
+"""Boards side by side: one thread and one line of progress each, and what became of every one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bitwren.errors import BitwrenError
+
+from .work import Patience, Work
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A board that was not flashed. :ivar text: why, and what state it is in."""
+
+    place: str
+    text: str
+
+
+def run(
+    places: Sequence[str],
+    flash: Callable[[int, Work], Result],
+    console: Console,
+    patience: Patience | None = None,
+) -> list[Result | Failure]:
+    """Flash boards in parallel; in the order of ``places``, what came of each.
+
+    :param flash: flashes the board of a number. :param console: for progress, on stderr.
+    :raises KeyboardInterrupt: after every board has stopped and was described.
+    """
+    stop = threading.Event()
+    columns = (TextColumn("{task.fields[place]}"), TextColumn("{task.description}"), BarColumn(30), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, ThreadPoolExecutor(len(places)) as pool:
+        works = [_work(progress, progress.add_task("waiting", place=place, total=None), stop, patience) for place in places]
+        futures = [pool.submit(flash, number, work) for number, work in enumerate(works)]
+        interrupted = False
+        while True:
+            try:
+                wait(futures)
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+                stop.set()
+    results = [_outcome(place, future, work) for place, future, work in zip(places, futures, works, strict=True)]
+    if interrupted:
+        for result in results:
+            state = f"{result.place}: {result.text}" if isinstance(result, Failure) else f"{result}: flashed"
+            console.print(state, markup=False, highlight=False, soft_wrap=True)
+        raise KeyboardInterrupt
+    return results
+
+
+def _work(progress: Progress, task: TaskID, stop: threading.Event, patience: Patience | None) -> Work:
+    def report(step: str, done: int, total: int) -> None:
+        progress.update(task, description=step, completed=done, total=total or None)
+
+    return Work(report, stop, patience=patience or Patience())
+
+
+def _outcome(place: str, future: Future[Result], work: Work) -> Result | Failure:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, BitwrenError):
+        return Failure(place, str(error))
+    raise error
