@@ -111,5 +111,7 @@ def _built_firmware(board: Board) -> Path:
     built = cache_folder() / "micropython" / "pico" / "firmware.uf2"
     if wanted is not None and wanted.micropython == "RPI_PICO" and built.is_file():
         return built
-    where = f"download {wanted.file} from {wanted.page}" if wanted and wanted.page else f"get the MicroPython for {board.title}"
+    where = (
+        f"download {wanted.published} from {wanted.page}" if wanted and wanted.page else f"get the MicroPython for {board.title}"
+    )
     raise BitwrenError(f"an image for {board.title} needs its MicroPython: {where}, and give it with --firmware")

@@ -204,4 +204,4 @@ def _another(board: Board) -> str:
     firmware = board.firmware
     if firmware is None or not firmware.page:
         return f"take the MicroPython for {board.title}"
-    return f"take {firmware.file} from {firmware.page}"
+    return f"take {firmware.published} from {firmware.page}"

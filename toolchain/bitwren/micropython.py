@@ -27,7 +27,7 @@ def check(firmware: bytes, board: Board, name: str) -> str:
     version, machine = describe(firmware)
     if wanted is None:
         return version
-    get = f"take {wanted.file} from {wanted.page}" if wanted.page else f"take one for {board.title}"
+    get = f"take {wanted.published} from {wanted.page}" if wanted.page else f"take one for {board.title}"
     if machine and not _is_for(machine, board):
         raise BitwrenError(f'{name} is for another board: it calls itself "{machine}"; {get}')
     if version and is_older(version, wanted.at_least):

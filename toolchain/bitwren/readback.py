@@ -11,11 +11,12 @@ from .bundle import ENCODER_FILE, TABLE_FILE, describe_bytes
 from .container import PAGE
 from .errors import FormatError
 
+KINDS = ("uf2", "esp32", "partition")
 _SIZE_AT = 8  # of a bundle's file, in its first page
 
 
 def kind_of(data: bytes) -> str:
-    """``uf2``, ``esp32``, ``partition`` (a bundle for one) or "", by the first bytes."""
+    """One of :data:`KINDS`, the last of which is a bundle for a partition, by the first bytes; "" for all else."""
     if uf2.is_uf2(data):
         return "uf2"
     if partitions.is_table(data[partitions.OFFSET :]) or partitions.is_table(data[partitions.OFFSET - 0x1000 :]):

@@ -36,6 +36,9 @@ def image(directory: Path, board: str, output: Path, firmware: Path | None, only
     Where it fits, the bundle lies beside the filesystem, is read in place, and is replaced alone with --only data.
     """
     chosen = find_board(board)
+    suffix = ".uf2" if chosen.family == "rp2" else ".bin"
+    if output.suffix.lower() != suffix:
+        raise click.BadParameter(f"for {chosen.title} the file must be called *{suffix}", param_hint="-o")
     made = (flash_image.make_data if only else flash_image.make)(chosen, directory, firmware)
     write_atomic(output, made.data)
     if as_json:
