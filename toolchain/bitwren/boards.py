@@ -56,6 +56,11 @@ class Firmware:
     file: str
     at_least: str
 
+    @property
+    def published(self) -> str:
+        """The published file's name, for people: ``RPI_PICO-DATE-VERSION.uf2``."""
+        return self.file.replace("[0-9]*", "DATE-VERSION")
+
 
 @dataclass(frozen=True)
 class Usb:
@@ -150,7 +155,7 @@ def all_boards() -> list[Board]:
 
 def _shipped() -> list[Path]:
     files = {file.name: file for folder in FOLDERS for file in folder.glob("*.toml")}
-    return [files[name] for name in sorted(files)]
+    return sorted(files.values(), key=lambda file: file.stem)
 
 
 def read_board(path: Path) -> Board:

@@ -14,6 +14,7 @@ from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .exchange import export, import_
+from .image import image
 from .look import boards, inspect, ports
 from .make import append, build, delete
 from .measure import compare, evaluate, verify
@@ -36,6 +37,7 @@ for command in (
     evaluate,
     compare,
     verify,
+    image,
     inspect,
     boards,
     ports,

@@ -1,0 +1,126 @@
+"""Images of the littlefs filesystems that MicroPython mounts: made from files, and read back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from littlefs import LittleFS, LittleFSError
+
+from .errors import BitwrenError, FormatError
+
+BLOCK = 4096
+# littlefs 2.0, which every MicroPython reads; newer ones raise it at their first write.
+_DISK_VERSION = 0x00020000
+_READ = 32
+_MAGIC = b"littlefs"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """With what sizes MicroPython mounts: an image written with the board's own is appended to without moving anything first."""
+
+    program: int
+    cache: int
+
+
+SIZES = {"rp2": Sizes(256, 1024), "esp32": Sizes(32, 128)}
+"""By a board's family."""
+
+
+class FilesystemFull(BitwrenError):
+    """Files that do not fit. :ivar over: bytes of whole blocks by which."""
+
+    def __init__(self, said: str, over: int) -> None:
+        super().__init__(said)
+        self.over = over
+
+
+def image(files: Mapping[str, bytes], size: int, sizes: Sizes, what: str) -> bytes:
+    """A filesystem of ``size`` bytes with ``files``: path on the board → contents. Folders are made as needed.
+
+    All of it is to be written: littlefs keeps metadata in pairs of blocks, and takes the newer one of whatever lies there.
+
+    :param what: whose filesystem it is, for an error: "the Pico's filesystem".
+    :raises FilesystemFull: with by how much. :raises BitwrenError: for a path that cannot be.
+    """
+    made = _write(files, size // BLOCK, sizes)
+    if made is not None:
+        return bytes(made.context.buffer)
+    needed = sum(len(contents) for contents in files.values())
+    # Twice the contents holds them and all bookkeeping, so that how much is missing can be told.
+    larger = _write(files, 2 * needed // BLOCK + 64 + 4 * len(files), sizes)
+    over = max(BLOCK, BLOCK * larger.used_block_count - size) if larger else needed
+    raise FilesystemFull(
+        f"flash full: the files are {needed:,} bytes and {what} holds {size:,}, its own bookkeeping included: {over:,} too many",
+        over,
+    )
+
+
+def _write(files: Mapping[str, bytes], blocks: int, sizes: Sizes) -> LittleFS | None:
+    """The filesystem, or None where the files do not fit."""
+    filesystem = _open(blocks, sizes)
+    for name, contents in files.items():
+        path = PurePosixPath("/") / name
+        try:
+            filesystem.makedirs(str(path.parent), exist_ok=True)
+            with filesystem.open(str(path), "wb") as file:
+                file.write(contents)
+        except (LittleFSError, OSError) as error:
+            if getattr(error, "code", None) == LittleFSError.Error.LFS_ERR_NOSPC:
+                return None
+            raise BitwrenError(f"the file {path} cannot be put on the board: {error}") from error
+    return filesystem
+
+
+def block_count(data: bytes, at: int = 0) -> int:
+    """How many blocks the filesystem has whose superblock, its block 0 or 1, begins at ``at``; 0 where none does."""
+    if data[at + 8 : at + 16] == _MAGIC and len(data) >= at + 32:
+        version, size, count = struct.unpack_from("<3I", data, at + 20)
+        if version >> 16 == 2 and size == BLOCK:
+            return int(count)
+    return 0
+
+
+def read(data: bytes, name: str) -> dict[str, bytes]:
+    """All files of an image, by path without the first slash.
+
+    :param name: what to call it in an error.
+    :raises FormatError: when it is damaged.
+    """
+    try:
+        filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
+        filesystem.context.buffer = bytearray(data)
+        filesystem.mount()
+        files = {}
+        for folder, _, names in filesystem.walk("/"):
+            for file_name in names:
+                path = str(PurePosixPath(folder) / file_name)
+                with filesystem.open(path, "rb") as file:
+                    files[path.lstrip("/")] = bytes(file.read())
+    except (LittleFSError, OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{name} is damaged: {error}") from error
+    return dict(sorted(files.items()))
+
+
+def used(data: bytes) -> int:
+    """Bytes of the blocks in use in a filesystem that :func:`read` can read."""
+    filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
+    filesystem.context.buffer = bytearray(data)
+    filesystem.mount()
+    return int(filesystem.used_block_count) * BLOCK
+
+
+def _open(blocks: int, sizes: Sizes, mount: bool = True) -> LittleFS:
+    return LittleFS(
+        block_size=BLOCK,
+        block_count=blocks,
+        read_size=_READ,
+        prog_size=sizes.program,
+        cache_size=sizes.cache,
+        lookahead_size=_READ,
+        disk_version=_DISK_VERSION,
+        mount=mount,
+    )
