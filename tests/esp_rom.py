@@ -36,7 +36,8 @@ class Chip:
 
     :ivar magic: at 0x40001000. :ivar id: in the answer to GET_SECURITY_INFO; None where the ROM does not know that command.
     :ivar spi: its flash controller's base. :ivar usr: offset of the first of four registers of a transaction of one's own.
-    :ivar data: offset of its buffer. :ivar mac: efuses with the MAC address. :ivar clock: the UART's divider, where it is asked for.
+    :ivar data: offset of its buffer. :ivar mac: efuses with the MAC address.
+    :ivar clock: the UART's divider, where it is asked for.
     """
 
     name: str
@@ -213,7 +214,7 @@ class EspRom:
         if len(data) != (16 if self.chip.id is None else 20):
             raise Refused(INVALID)
         size, blocks, block, offset = struct.unpack_from("<IIII", data)
-        if offset % SECTOR or offset + size > self.flash_bytes or size > blocks * block and blocks and size > 1 << 24:
+        if offset % SECTOR or offset + size > self.flash_bytes or (size > blocks * block and blocks and size > 1 << 24):
             raise Refused(FLASH_WRITE_ERROR)
         end = min(self.flash_bytes, -(-(offset + size) // SECTOR) * SECTOR)
         self.memory[offset:end] = b"\xff" * (end - offset)

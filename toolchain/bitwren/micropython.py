@@ -28,7 +28,7 @@ def check(firmware: bytes, board: Board, name: str) -> str:
     if wanted is None:
         return version
     get = f"take {wanted.published} from {wanted.page}" if wanted.page else f"take one for {board.title}"
-    if machine and not _is_for(machine, board):
+    if machine and not is_for(machine, board):
         raise BitwrenError(f'{name} is for another board: it calls itself "{machine}"; {get}')
     if version and is_older(version, wanted.at_least):
         raise BitwrenError(f"{name} is MicroPython {version}, and bitwren needs {wanted.at_least} or later: {get}")
@@ -44,7 +44,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0])[:3])
 
 
-def _is_for(machine: str, board: Board) -> bool:
+def is_for(machine: str, board: Board) -> bool:
     """Whether a machine is a board: it begins as the board's does, and no other board's text fits it better."""
     assert board.firmware is not None
     mine = board.firmware.machine

@@ -14,6 +14,7 @@ from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .exchange import export, import_
+from .flash import flash
 from .image import image
 from .look import boards, inspect, ports
 from .make import append, build, delete
@@ -38,6 +39,7 @@ for command in (
     compare,
     verify,
     image,
+    flash,
     inspect,
     boards,
     ports,

@@ -1,1 +1,1 @@
-"""Flashing boards: which are there, what is checked before anything is written, writing, reading back, and a question at the end."""
+"""Flashing boards: which are there, checks before anything is written, writing, reading back, a question at the end."""

@@ -58,8 +58,8 @@ def check_kept(board: Board, found: probe.Board) -> None:
         raise BitwrenError(f"{found.port} loads native modules for {found.arch}, and a {board.title}'s are {wanted}; {whole}")
     if found.heap < NEEDED_HEAP:
         raise BitwrenError(
-            f"RAM too small: {found.port} has {found.heap // 1024} KB of heap, and a search takes {NEEDED_HEAP // 1024}. Free some: "
-            f"frozen or imported modules, large buffers. {UNTOUCHED}"
+            f"RAM too small: {found.port} has {found.heap // 1024} KB of heap, and a search takes {NEEDED_HEAP // 1024}. Free "
+            f"some: frozen or imported modules, large buffers. {UNTOUCHED}"
         )
 
 
@@ -70,7 +70,8 @@ def check_board(board: Board) -> None:
     """
     if max(board.ram_bytes, board.psram_bytes) < NEEDED_HEAP:
         raise BitwrenError(
-            f"RAM too small: a {board.title} has {board.ram_bytes // 1024} KB, and a search takes {NEEDED_HEAP // 1024}. {UNTOUCHED}"
+            f"RAM too small: a {board.title} has {board.ram_bytes // 1024} KB, and a search takes {NEEDED_HEAP // 1024}. "
+            f"{UNTOUCHED}"
         )
 
 
@@ -97,8 +98,8 @@ def check_chip(board: Board, chip: Chip, regions: Sequence[Region], port: str) -
     if chip.flash_bytes and chip.flash_bytes < board.flash_bytes:
         end = max(region.offset + len(region.data) for region in regions)
         raise WrongBoard(
-            f"wrong flash size: {port} has {chip.flash_bytes >> 20} MB, and a {board.title} {board.flash_bytes >> 20} MB (the image "
-            f"ends at {end:#x}). A board file with a smaller flash map suits it. {UNTOUCHED}"
+            f"wrong flash size: {port} has {chip.flash_bytes >> 20} MB, and a {board.title} {board.flash_bytes >> 20} MB (the "
+            f"image ends at {end:#x}). A board file with a smaller flash map suits it. {UNTOUCHED}"
         )
 
 
@@ -113,8 +114,11 @@ def check_place(board: Board, port: str, patience: Patience) -> None:
     whole = f"flash the board whole once, without --only data. {UNTOUCHED}"
     if board.family == "rp2":
         if found.get("first") not in _EMPTY:
-            raise BitwrenError(f"{port} has something else than a bundle at {part.offset:#x} of flash, perhaps its firmware; {whole}")
+            raise BitwrenError(
+                f"{port} has something else than a bundle at {part.offset:#x} of flash, perhaps its firmware; {whole}"
+            )
     elif [part.offset, part.bytes, part.label] not in found.get("parts", []):
         raise BitwrenError(
-            f"{port} has no partition {part.label} of {part.bytes:,} bytes at {part.offset:#x}: its partition table is another; {whole}"
+            f"{port} has no partition {part.label} of {part.bytes:,} bytes at {part.offset:#x}: its partition table "
+            f"is another; {whole}"
         )

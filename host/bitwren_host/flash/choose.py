@@ -52,7 +52,7 @@ def choose(board: Board, computer: Computer, port: str | None = None, drive: Pat
         return Place(drive=_named_drive(board, computer, drive))
     found = attached(board, computer)
     if not found:
-        raise NoBoard(_nothing(board, computer))
+        raise NoBoard(nothing_found(board, computer))
     if len(found) > 1:
         listed = "; ".join(map(str, found))
         option = "--port or --drive" if any(place.drive for place in found) else "--port"
@@ -61,7 +61,7 @@ def choose(board: Board, computer: Computer, port: str | None = None, drive: Pat
 
 
 def attached(board: Board, computer: Computer) -> list[Place]:
-    """Every place where a board of the kind may be. USB ids alone do not tell a Pico from a Pico W, nor what is behind a bridge."""
+    """Every place where a board of the kind may be. USB ids do not tell a Pico from a Pico W, nor what is behind a bridge."""
     ids = {*board.usb.running, *board.usb.boot}
     places = [Place(port=port) for port in computer.ports() if port.usb in ids]
     if board.family == "rp2":
@@ -78,13 +78,13 @@ def _named_drive(board: Board, computer: Computer, path: Path) -> Drive:
         raise NoBoard(f"{path} is no boot loader's drive: {what}. {board.boot.how}")
     if drive.board_id != board.boot.board_id:
         raise NoBoard(
-            f"wrong board: {path} is the boot loader of another chip ({drive.board_id or 'it does not say which'}); a {board.title}'s "
-            f"is {board.boot.board_id}. Nothing was written"
+            f"wrong board: {path} is the boot loader of another chip ({drive.board_id or 'it does not say which'}); a "
+            f"{board.title}'s is {board.boot.board_id}. Nothing was written"
         )
     return drive
 
 
-def _nothing(board: Board, computer: Computer) -> str:
+def nothing_found(board: Board, computer: Computer) -> str:
     """None is there: what is, if anything, and what to do."""
     others = [*_describe(computer.ports()), *map(str, computer.drives())]
     seen = f"; what is there is none: {'; '.join(others)}" if others else ", nor any other"

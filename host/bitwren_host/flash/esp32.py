@@ -32,7 +32,8 @@ _MESSAGES = (
     (r"busy or doesn't exist|Could not open|Could not exclusively lock", "it cannot be opened: is another program using it?"),
     (
         r"MD5 of file does not match|digest mismatch",
-        "what its flash holds differs from what was written: the flash is worn out, or its supply too weak. Try another cable and port",
+        "what its flash holds differs from what was written: the flash is worn out, or its supply too weak. Try another "
+        "cable and port",
     ),
     (r"result was 010[567]", "what was sent arrived damaged: try another cable, or slower (--baud 115200)"),
     (r"result was 0108", "its flash does not take what is written: it is write-protected or worn out"),

@@ -22,7 +22,10 @@ from .work import Work
 
 @dataclass(frozen=True)
 class Options:
-    """How boards are flashed. :ivar baud: for esptool; 0: the board file's. :ivar stub: see :class:`.Esptool`. :ivar query: to ask."""
+    """How boards are flashed. :ivar baud: for esptool; 0: the board file's. :ivar query: to ask.
+
+    :ivar stub: see :class:`.Esptool`, as for the rest.
+    """
 
     baud: int = 0
     stub: bool = True
@@ -101,8 +104,8 @@ def _look(board: Board, port: str, keeps_firmware: bool, work: Work) -> probe.Bo
     if found is None:
         if keeps_firmware:
             raise BitwrenError(
-                f"{port} does not answer as MicroPython, so it cannot keep its firmware: flash the board whole, without --only data. "
-                f"{work.state}"
+                f"{port} does not answer as MicroPython, so it cannot keep its firmware: flash the board whole, without --only "
+                f"data. {work.state}"
             )
         return None
     if keeps_firmware:
@@ -112,9 +115,7 @@ def _look(board: Board, port: str, keeps_firmware: bool, work: Work) -> probe.Bo
     return found
 
 
-def _ask(
-    board: Board, place: Place, port: str, payload: Payload, options: Options, work: Work, details: dict[str, Any]
-) -> Done:
+def _ask(board: Board, place: Place, port: str, payload: Payload, options: Options, work: Work, details: dict[str, Any]) -> Done:
     written = sum(len(region.data) for region in payload.regions)
     work.state = "The board is flashed and read back; it was not asked: bitwren doctor"
     reply = question.ask(port, payload.bundle, work, options.query) if payload.answers else None

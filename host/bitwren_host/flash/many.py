@@ -39,9 +39,12 @@ def run(
     """
     stop = threading.Event()
     columns = (TextColumn("{task.fields[place]}"), TextColumn("{task.description}"), BarColumn(30), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, ThreadPoolExecutor(len(places)) as pool:
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        ThreadPoolExecutor(len(places)) as pool,
+    ):
         works = [_work(progress, progress.add_task("waiting", place=place, total=None), stop, patience) for place in places]
-        futures = [pool.submit(flash, number, work) for number, work in enumerate(works)]
+        futures: list[Future[Result]] = [pool.submit(flash, number, work) for number, work in enumerate(works)]
         interrupted = False
         while True:
             try:
@@ -50,7 +53,9 @@ def run(
             except KeyboardInterrupt:
                 interrupted = True
                 stop.set()
-    results = [_outcome(place, future, work) for place, future, work in zip(places, futures, works, strict=True)]
+    results: list[Result | Failure] = []
+    for place, future in zip(places, futures, strict=True):
+        results.append(_outcome(place, future))  # noqa: PERF401  (a comprehension's type is taken for another)
     if interrupted:
         for result in results:
             state = f"{result.place}: {result.text}" if isinstance(result, Failure) else f"{result}: flashed"
@@ -66,7 +71,7 @@ def _work(progress: Progress, task: TaskID, stop: threading.Event, patience: Pat
     return Work(report, stop, patience=patience or Patience())
 
 
-def _outcome(place: str, future: Future[Result], work: Work) -> Result | Failure:
+def _outcome(place: str, future: Future[Result]) -> Result | Failure:
     error = future.exception()
     if error is None:
         return future.result()

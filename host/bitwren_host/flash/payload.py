@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitwren import uf2
+from bitwren import esp_image, image, uf2
 from bitwren.boards import Board
 from bitwren.bundle import Bundle
 from bitwren.container import read_file
 from bitwren.errors import BitwrenError
 from bitwren.image import XIP, Region
+
+from .. import flash_image
 
 SECTOR = 4096
 _GAP = 4
@@ -32,18 +34,58 @@ class Payload:
     answers: bool = True
 
 
-def of_file(board: Board, path: Path, bundle: Bundle | None, data_only: bool) -> Payload:
-    """A file that ``bitwren image`` made: a UF2, or an ESP32's flash from its beginning (its data part alone, ``data_only``).
+def prepare(board: Board, directory: Path | None, firmware: Path | None, file: Path | None, data_only: bool) -> Payload:
+    """What the user wants written: a file that ``bitwren image`` made, or a bundle, or with neither a MicroPython alone.
 
-    :raises BitwrenError: when it is for another chip, or none of these.
+    :param directory: the bundle; with ``file``, what the file was made from, to ask the board.
+    :param firmware: MicroPython's published file. :param data_only: the bundle alone.
+    :raises BitwrenError: whatever would make a board that does not work.
     """
+    if not board.family:
+        raise BitwrenError(f"{board.title} is not flashed: bitwren console DIR --on {board.name} runs a bundle there")
+    bundle = Bundle.read(directory) if directory else None
+    if file is not None:
+        return _of_file(board, file, bundle, data_only)
+    if directory is None:
+        if firmware is None or data_only:
+            raise BitwrenError(
+                "nothing to flash: give a bundle's directory, --image FILE, or --firmware FILE for MicroPython alone"
+            )
+        return _bare(board, firmware)
+    made = (flash_image.make_data if data_only else flash_image.make)(board, directory, firmware)
+    if board.family == "rp2":
+        return Payload(_uf2_regions(board, made.data, "the image"), made.data, data_only, bundle)
+    return Payload(split(made.data, made.offset), b"", data_only, bundle)
+
+
+def _bare(board: Board, firmware: Path) -> Payload:
+    """MicroPython as it is published, with what its own file says of partitions."""
+    data = read_file(firmware)
+    image.firmware_regions(board, data, firmware.name)  # for its checks
+    if board.family == "rp2":
+        return Payload(_uf2_regions(board, data, firmware.name), data, answers=False)
+    return Payload(split(data, board.boot.offset), answers=False)
+
+
+def _of_file(board: Board, path: Path, bundle: Bundle | None, data_only: bool) -> Payload:
+    """A file that ``bitwren image`` made: a UF2, or an ESP32's flash from its beginning (its data part alone, ``data_only``)."""
     data = read_file(path)
     if board.family == "rp2":
-        return Payload(_uf2_regions(board, data, path.name), data, data_only, bundle)
+        regions = _uf2_regions(board, data, path.name)
+        part = board.part("data") if data_only else None
+        if part and any(not part.offset <= region.offset < part.end for region in regions):
+            raise BitwrenError(f"{path} writes more than the data part of a {board.title}: flash it without --only data")
+        return Payload(regions, data, data_only, bundle)
     if uf2.is_uf2(data):
-        raise BitwrenError(f"{path} is a UF2, for a Pico's boot loader; a {board.title} takes a .bin")
-    start = board.part("data").offset if data_only else board.boot.offset
-    return Payload(split(data, start), b"", data_only, bundle)
+        raise BitwrenError(f"wrong board: {path} is a UF2, for a Pico's boot loader; a {board.title} takes a .bin")
+    if data_only:
+        if data[:4] != b"BWE1":
+            raise BitwrenError(f"{path} is no bundle for a data part: make one with bitwren image --only data")
+        return Payload(split(data, board.part("data").offset), b"", True, bundle)
+    loader = esp_image.parse(data[board.boot.offset :], str(path))
+    if loader.chip != board.chip:
+        raise BitwrenError(f"wrong board: {path} is for the {loader.chip}, and a {board.title} has an {board.chip}")
+    return Payload(split(data, 0), b"", False, bundle)
 
 
 def split(data: bytes, start: int) -> tuple[Region, ...]:
@@ -68,7 +110,7 @@ def _uf2_regions(board: Board, data: bytes, name: str) -> tuple[Region, ...]:
     runs = uf2.read(data, name).runs
     for run in runs:
         if run.family not in (board.boot.uf2_family, uf2.ABSOLUTE):
-            known = uf2.FAMILIES.get(run.family or 0, "another chip")
+            known = uf2.family_name(run.family) if run.family is not None else "a chip that it does not name"
             raise BitwrenError(f"wrong board: {name} is for {known}, and a {board.title} has an {board.chip}")
         if run.address < XIP:
             raise BitwrenError(f"{name} writes to {run.address:#x}, which is not flash")

@@ -21,7 +21,10 @@ AGAIN = 3.0
 
 @dataclass(frozen=True)
 class Reply:
-    """What a board said. :ivar query: "" where there was nothing to ask. :ivar answer: its first answer. :ivar documents: it has."""
+    """What a board said. :ivar query: "" where there was nothing to ask. :ivar answer: its first.
+
+    :ivar documents: how many it has. :ivar native: what computes there.
+    """
 
     query: str
     answer: str
@@ -48,8 +51,8 @@ def ask(port: str, bundle: Bundle | None, work: Work, query: str | None = None) 
         said = _request(line, {"query": query, "k": 1}, work)
     if said.get("hits") != wanted.get("hits") or "error" in said:
         raise BitwrenError(
-            f'{port} was flashed, but answers "{query}" otherwise than this computer ({_first(said)} instead of {_first(wanted)}): is '
-            "an older bundle on it? Flash it again without --only data"
+            f'{port} was flashed, but answers "{query}" otherwise than this computer ({_first(said)} instead of {_first(wanted)}'
+            "): is an older bundle on it? Flash it again without --only data"
         )
     return Reply(query, _first(said), documents, native)
 

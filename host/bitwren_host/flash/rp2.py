@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ from .work import UNTOUCHED, Work
 
 PIECE = 128 * 1024
 """Bytes that are handed to the drive at once: small enough for progress to be true, large enough not to slow it down."""
+_HALF = (
+    "The board's flash is written in part and it may not start; its boot loader is in ROM and cannot be harmed: hold BOOTSEL, "
+    "plug it in, and run this again"
+)
 _BOOT = b"import machine\nmachine.bootloader()\n"
 # The chip cannot give a UF2 back through its drive; MicroPython reads the mapped flash.
 _HASH = """
@@ -67,8 +71,10 @@ def enter_boot_loader(board: Board, place: Place, computer: Computer, claims: Cl
     before = {str(drive.path) for drive in computer.drives()}
     work.at("entering the boot loader")
     if not raw_repl.tell(port, _BOOT, work.patience.repl):
-        raise BitwrenError(f"{port} does not answer as MicroPython, so it cannot enter its boot loader by itself. {board.boot.how}")
-    work.state = f"Nothing was written; the board is in its boot loader: unplug it, plug it in again, and it is as it was"
+        raise BitwrenError(
+            f"{port} does not answer as MicroPython, so it cannot enter its boot loader by itself. {board.boot.how}"
+        )
+    work.state = "Nothing was written; the board is in its boot loader: unplug it, plug it in again, and it is as it was"
 
     def look() -> Drive | None:
         fitting = {str(drive.path): drive for drive in computer.drives() if drive.board_id == board.boot.board_id}
@@ -79,8 +85,8 @@ def enter_boot_loader(board: Board, place: Place, computer: Computer, claims: Cl
     drive = work.wait_for("waiting for the drive", look, work.patience.drive)
     if drive is None:
         raise BitwrenError(
-            f"{port} was sent to its boot loader, but no drive {board.boot.drive} appeared within {work.patience.drive:.0f} s: where the "
-            f"system does not mount it, mount it (udisksctl mount -b /dev/disk/by-label/{board.boot.drive}) and give --drive. "
+            f"{port} was sent to its boot loader, but no drive {board.boot.drive} appeared within {work.patience.drive:.0f} s: "
+            f"if the system does not, mount it (udisksctl mount -b /dev/disk/by-label/{board.boot.drive}) and give --drive. "
             f"{work.state}"
         )
     return drive
@@ -91,7 +97,7 @@ def copy(uf2: bytes, drive: Drive, work: Work) -> None:
 
     :raises BitwrenError: when the drive vanishes or takes nothing, and what state the board is in.
     """
-    work.state = "The board's flash is written in part and it may not start; its boot loader is in ROM and cannot be harmed: run this again"
+    work.state = _HALF
     target, done = drive.path / "bitwren.uf2", 0
     try:
         with target.open("wb", buffering=0) as file:
@@ -117,7 +123,9 @@ def _vanished(drive: Drive, error: OSError, done: int, total: int, work: Work) -
     if isinstance(error, PermissionError):
         return f"you may not write to {drive.path}: mount it so that you may (udisksctl mount does). {UNTOUCHED}"
     if error.errno == 28:
-        return f"{drive.path} takes no more after {done:,} of {total:,} bytes: it is full, so no boot loader's drive. {work.state}"
+        return (
+            f"{drive.path} takes no more after {done:,} of {total:,} bytes: it is full, so no boot loader's drive. {work.state}"
+        )
     return f"{drive.path} vanished after {100 * done // total} % was written: was the board unplugged? {work.state}"
 
 
@@ -140,12 +148,12 @@ def wait_for_start(
         return port
     if computer.drive(drive.path) is not None:
         raise BitwrenError(
-            f"{drive.path} took the image, but the board stays in its boot loader: the image was not taken, or is for another board. "
-            "Copy it again"
+            f"{drive.path} took the image, but the board stays in its boot loader: the image was not taken, or is for another "
+            "board. Run this again"
         )
     raise BitwrenError(
-        f"the image was written, but no serial port of a {board.title} appeared within {work.patience.start:.0f} s: unplug the board, "
-        "plug it in again, and see `bitwren doctor`"
+        f"the image was written, but no serial port of a {board.title} appeared within {work.patience.start:.0f} s: unplug the "
+        "board, plug it in again, and see `bitwren doctor`"
     )
 
 
@@ -161,8 +169,8 @@ def verify(port: str, runs: Sequence[Run], work: Work) -> None:
     for run, there in zip(runs, [*hashes, *[""] * len(runs)], strict=False):
         if hashlib.sha256(run.data).hexdigest() != there:
             raise BitwrenError(
-                f"{port}: flash from {run.address:#x} to {run.end:#x} differs from what was written: flash it again; if that stays so, "
-                "the flash is worn out"
+                f"{port}: flash from {run.address:#x} to {run.end:#x} differs from what was written: flash it again; if that "
+                "stays so, the flash is worn out"
             )
 
 
@@ -178,5 +186,3 @@ def _retried(port: str, script: bytes, work: Work) -> dict[str, Any]:
     if found is None:
         raise BitwrenError(f"{port} appeared, but MicroPython does not answer there: unplug the board and plug it in again")
     return found
-
-
