@@ -48,18 +48,23 @@ def run(
         interrupted = False
         while True:
             try:
-                wait(futures)
-                break
+                if not wait(futures, 1.0).not_done:
+                    break
             except KeyboardInterrupt:
                 interrupted = True
                 stop.set()
     results: list[Result | Failure] = []
     for place, future in zip(places, futures, strict=True):
-        results.append(_outcome(place, future))  # noqa: PERF401  (a comprehension's type is taken for another)
+        error = future.exception()
+        results.append(Failure(place, str(error)) if isinstance(error, BitwrenError) else future.result())
     if interrupted:
-        for result in results:
-            state = f"{result.place}: {result.text}" if isinstance(result, Failure) else f"{result}: flashed"
-            console.print(state, markup=False, highlight=False, soft_wrap=True)
+        for place, result in zip(places, results, strict=True):
+            console.print(
+                f"{place}: {result.text if isinstance(result, Failure) else 'flashed'}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         raise KeyboardInterrupt
     return results
 
@@ -69,12 +74,3 @@ def _work(progress: Progress, task: TaskID, stop: threading.Event, patience: Pat
         progress.update(task, description=step, completed=done, total=total or None)
 
     return Work(report, stop, patience=patience or Patience())
-
-
-def _outcome(place: str, future: Future[Result]) -> Result | Failure:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, BitwrenError):
-        return Failure(place, str(error))
-    raise error

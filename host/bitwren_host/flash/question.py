@@ -40,15 +40,13 @@ def ask(port: str, bundle: Bundle | None, work: Work, query: str | None = None) 
     :raises BitwrenError: when it does not answer, or otherwise than this computer.
     """
     with _open(port, work) as line:
-        info = _request(line, {"cmd": "info"}, work)
-        if "documents" not in info:
-            raise BitwrenError(f"{port} was flashed, but its console says: {info.get('error', info)}")
+        info = _request(line, {"cmd": "info"}, "documents", work)
         documents, native = int(info["documents"]), str(info.get("native", ""))
         if bundle is None or isinstance(bundle.encoder, Elsewhere):
             return Reply("", "", documents, native)
         query = query or _question(bundle)
         wanted = bundle.answer(query, 1)
-        said = _request(line, {"query": query, "k": 1}, work)
+        said = _request(line, {"query": query, "k": 1}, "query", work)
     if said.get("hits") != wanted.get("hits") or "error" in said:
         raise BitwrenError(
             f'{port} was flashed, but answers "{query}" otherwise than this computer ({_first(said)} instead of {_first(wanted)}'
@@ -80,8 +78,11 @@ def _open(port: str, work: Work) -> PortLine:
     return line or PortLine(port)
 
 
-def _request(line: PortLine, request: dict[str, Any], work: Work) -> dict[str, Any]:
-    """A JSON line and its answer; what the board says besides, such as why it has no console, goes into the error."""
+def _request(line: PortLine, request: dict[str, Any], wanted: str, work: Work) -> dict[str, Any]:
+    """A JSON line and the answer that has the key ``wanted``: an earlier one may be answered twice.
+
+    What the board says besides, such as why it has no console, goes into the error.
+    """
     said: list[str] = []
     deadline = time.monotonic() + work.patience.answer
     while time.monotonic() < deadline:
@@ -100,7 +101,7 @@ def _request(line: PortLine, request: dict[str, Any], work: Work) -> dict[str, A
                 raise BitwrenError(f"the board was flashed, but vanished when it was asked: {error}") from error
             with contextlib.suppress(ValueError):
                 reply = json.loads(text[max(0, text.find("{")) :])
-                if isinstance(reply, dict) and reply != request:  # a REPL echoes
+                if isinstance(reply, dict) and reply != request and wanted in reply:  # a REPL echoes
                     return reply
             if text.strip():
                 said.append(text.strip())

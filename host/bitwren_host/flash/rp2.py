@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,16 +26,12 @@ _HALF = (
     "plug it in, and run this again"
 )
 _BOOT = b"import machine\nmachine.bootloader()\n"
-# The chip cannot give a UF2 back through its drive; MicroPython reads the mapped flash.
-_HASH = """
-import binascii, hashlib, uctypes
-found = []
-for address, length in {runs}:
-    sum = hashlib.sha256()
-    for at in range(address, address + length, 4096):
-        sum.update(uctypes.bytearray_at(at, min(4096, address + length - at)))
-    found.append(binascii.hexlify(sum.digest()).decode())
-report({{"sha256": found}})
+_STEP = 64 * 1024
+# The chip cannot give a UF2 back through its drive; MicroPython reads the mapped flash. SHA-256 would take ten times as long.
+_SUM = """
+from binascii import crc32
+from uctypes import bytearray_at
+report({{"crc32": [crc32(bytearray_at(address, length)) for address, length in {pieces}]}})
 """
 
 
@@ -158,19 +154,19 @@ def wait_for_start(
 
 
 def verify(port: str, runs: Sequence[Run], work: Work) -> None:
-    """Have the board hash what its flash holds and compare.
+    """Have the board compute CRC-32s of what its flash holds, and compare.
 
     :raises BitwrenError: where it differs.
     """
     work.at("reading back")
-    places = [(run.address, len(run.data)) for run in runs]
-    found = _retried(port, _HASH.format(runs=places).encode(), work)
-    hashes = found.get("sha256", [])
-    for run, there in zip(runs, [*hashes, *[""] * len(runs)], strict=False):
-        if hashlib.sha256(run.data).hexdigest() != there:
+    pieces = [(run.address + at, run.data[at : at + _STEP]) for run in runs for at in range(0, len(run.data), _STEP)]
+    places = [(address, len(data)) for address, data in pieces]
+    found = _retried(port, _SUM.format(pieces=places).encode(), work).get("crc32", [])
+    for number, (address, data) in enumerate(pieces):
+        if number >= len(found) or found[number] != zlib.crc32(data):
             raise BitwrenError(
-                f"{port}: flash from {run.address:#x} to {run.end:#x} differs from what was written: flash it again; if that "
-                "stays so, the flash is worn out"
+                f"{port}: flash from {address:#x} to {address + len(data):#x} differs from what was written: flash it again; if "
+                "that stays so, the flash is worn out"
             )
 
 
