@@ -55,7 +55,7 @@ def files(path):
         address = -1
     if address is None:
         raise Error(messages.no_bundle_in_flash(XIP, end))
-    if not XIP <= address < end or address % _PAGE:
+    if not XIP <= address < end or (address - XIP) % _PAGE:
         raise Error(messages.no_address(given, XIP, end))
     encoder = InFlash(uctypes, path + "/encoder.bwe", b"BWE1", address, end)
     return encoder, InFlash(uctypes, path + "/table.bwt", b"BWT1", address + encoder.size, end)

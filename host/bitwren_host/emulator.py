@@ -60,10 +60,10 @@ class EmulatedPico:
     ) -> None:
         """Start the board, and return when its console has said something, as ``main.py`` or the prompt does.
 
-        :param firmware: a UF2. :param image: the filesystem; None: the one in the UF2.
-
         That takes half a second; after ``boot_timeout`` seconds of silence it counts as not booting. ``save_image`` is a
         file that gets the filesystem as the board leaves it.
+
+        :param firmware: a UF2. :param image: the filesystem; None: the one in the UF2.
         """
         if importlib.util.find_spec("rp2040py") is None:
             raise EmulatorError("The emulated Pico needs rp2040py, which is not installed: pip install rp2040py")

@@ -60,8 +60,11 @@ def bundle_region(
     """The bundle for a board's data part: the encoder, and the table right behind it.
 
     :param bundle: its files by name. :param firmware: where it lies, if that is known. :param name: the firmware's, for an error.
-    :raises NoPlace: when the board has no such part, the firmware reaches into it, or the bundle is too large or has no encoder.
+    :raises BitwrenError: when the board is not flashed at all.
+    :raises NoPlace: when it has no such part, the firmware reaches into it, or the bundle is too large or has no encoder.
     """
+    if not board.family:
+        raise _not_flashed(board)
     part = next((part for part in board.parts if part.name == "data"), None)
     if part is None:
         raise NoPlace(f"{board.name}'s flash map has no data part")
@@ -115,7 +118,7 @@ def firmware_regions(board: Board, firmware: bytes, name: str) -> list[Region]:
     elif board.family == "esp32":
         regions = _esp_regions(board, firmware, name)
     else:
-        raise BitwrenError(f"{board.title} is not flashed: bitwren console DIR --on {board.name} runs a bundle there")
+        raise _not_flashed(board)
     version = micropython.check(b"".join(region.data for region in regions), board, name)
     end, start = _end(regions), board.part("filesystem").offset
     if end > start:
@@ -163,9 +166,9 @@ def _rp2_regions(board: Board, firmware: bytes, name: str) -> list[Region]:
 def _esp_regions(board: Board, firmware: bytes, name: str) -> list[Region]:
     """Boot loader and program of a published file, and the board's own partition table."""
     table_at = partitions.OFFSET - board.boot.offset
-    loader = esp_image.parse(firmware[:table_at], name)
+    loader = esp_image.parse(firmware, name)
     _check_chip(loader, board, name)
-    if not partitions.is_table(firmware[table_at:]):
+    if loader.size > table_at or not partitions.is_table(firmware[table_at:]):
         raise BitwrenError(f"{name} is a program alone, without boot loader and partition table: {_another(board)}")
     theirs = partitions.decode(firmware[table_at:], f"{name}'s partition table")
     program_at = next((theirs_one.offset for theirs_one in theirs if theirs_one.type == partitions.TYPES["app"]), 0)
@@ -198,6 +201,10 @@ def _filesystem(board: Board, files: Mapping[str, bytes], why_not: str) -> Regio
     except filesystem.FilesystemFull as error:
         raise BitwrenError(f"{error}{f'; and {why_not}' if why_not else ''}: {_SMALLER}") from error
     return Region("filesystem", part.offset, made, f"{len(files)} files, {filesystem.used(made):,} bytes in use")
+
+
+def _not_flashed(board: Board) -> BitwrenError:
+    return BitwrenError(f"{board.title} is not flashed: bitwren console DIR --on {board.name} runs a bundle there")
 
 
 def _another(board: Board) -> str:
