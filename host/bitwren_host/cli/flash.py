@@ -100,7 +100,7 @@ def _places(board: Board, computer: Computer, port: str | None, drive: Path | No
 
 def _line(result: Done | Failure) -> str:
     if isinstance(result, Failure):
-        return f"{result.place}: {result.text}"
+        return result.text if result.place in result.text else f"{result.place}: {result.text}"
     where = result.port if result.port == result.place else f"{result.place} → {result.port}"
     text = f"{where}: {result.written:,} bytes written and read back"
     if result.reply is None:

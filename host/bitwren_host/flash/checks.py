@@ -11,7 +11,7 @@ from bitwren.micropython import is_for, is_older
 
 from .. import probe, raw_repl
 from .esp32 import Chip
-from .work import UNTOUCHED, Patience
+from .work import UNTOUCHED, Patience, a
 
 NEEDED_HEAP = 64 * 1024
 """Bytes of MicroPython's heap with which a bundle that is read in place, or streamed, answers; measured on the emulated Pico."""
@@ -38,7 +38,7 @@ def check_running(board: Board, found: probe.Board) -> None:
     :raises WrongBoard: when it says that it is another.
     """
     if found.machine and not is_for(found.machine, board):
-        raise WrongBoard(f'wrong board: {found.port} is "{found.machine}", not a {board.title}. {UNTOUCHED}')
+        raise WrongBoard(f'wrong board: {found.port} is "{found.machine}", not {a(board)}. {UNTOUCHED}')
 
 
 def check_kept(board: Board, found: probe.Board) -> None:
@@ -55,7 +55,7 @@ def check_kept(board: Board, found: probe.Board) -> None:
         raise BitwrenError(f"{found.port} loads native modules of .mpy ABI {found.mpy}, and bitwren's are {_ABI}; {whole}")
     wanted = board.arch.removesuffix("_zbb")
     if found.arch not in (wanted, "none"):
-        raise BitwrenError(f"{found.port} loads native modules for {found.arch}, and a {board.title}'s are {wanted}; {whole}")
+        raise BitwrenError(f"{found.port} loads native modules for {found.arch}, and {a(board)}'s are {wanted}; {whole}")
     if found.heap < NEEDED_HEAP:
         raise BitwrenError(
             f"RAM too small: {found.port} has {found.heap // 1024} KB of heap, and a search takes {NEEDED_HEAP // 1024}. Free "
@@ -70,8 +70,7 @@ def check_board(board: Board) -> None:
     """
     if max(board.ram_bytes, board.psram_bytes) < NEEDED_HEAP:
         raise BitwrenError(
-            f"RAM too small: a {board.title} has {board.ram_bytes // 1024} KB, and a search takes {NEEDED_HEAP // 1024}. "
-            f"{UNTOUCHED}"
+            f"RAM too small: {a(board)} has {board.ram_bytes // 1024} KB, and a search takes {NEEDED_HEAP // 1024}. {UNTOUCHED}"
         )
 
 
@@ -83,7 +82,7 @@ def check_space(board: Board, regions: Sequence[Region]) -> None:
     end = max((region.offset + len(region.data) for region in regions), default=0)
     if end > board.flash_bytes:
         raise BitwrenError(
-            f"flash full: the image ends {end - board.flash_bytes:,} bytes behind the {board.flash_bytes:,} of a {board.title}. "
+            f"flash full: the image ends {end - board.flash_bytes:,} bytes behind the {board.flash_bytes:,} of {a(board)}. "
             f"{UNTOUCHED}"
         )
 
@@ -94,11 +93,11 @@ def check_chip(board: Board, chip: Chip, regions: Sequence[Region], port: str) -
     :raises BitwrenError: wrong board, or flash too small.
     """
     if chip.name.upper() != board.chip.upper():
-        raise WrongBoard(f"wrong board: {port} is an {chip.name}, and a {board.title} has an {board.chip}. {UNTOUCHED}")
+        raise WrongBoard(f"wrong board: {port} is an {chip.name}, and {a(board)} has an {board.chip}. {UNTOUCHED}")
     if chip.flash_bytes and chip.flash_bytes < board.flash_bytes:
         end = max(region.offset + len(region.data) for region in regions)
         raise WrongBoard(
-            f"wrong flash size: {port} has {chip.flash_bytes >> 20} MB, and a {board.title} {board.flash_bytes >> 20} MB (the "
+            f"wrong flash size: {port} has {chip.flash_bytes >> 20} MB, and {a(board)} {board.flash_bytes >> 20} MB (the "
             f"image ends at {end:#x}). A board file with a smaller flash map suits it. {UNTOUCHED}"
         )
 

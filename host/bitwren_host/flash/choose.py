@@ -10,6 +10,7 @@ from bitwren.boards import Board
 from bitwren.errors import BitwrenError
 
 from ..ports import Computer, Drive, SerialPort
+from .work import UNTOUCHED, a
 
 
 class NoBoard(BitwrenError):
@@ -56,7 +57,7 @@ def choose(board: Board, computer: Computer, port: str | None = None, drive: Pat
     if len(found) > 1:
         listed = "; ".join(map(str, found))
         option = "--port or --drive" if any(place.drive for place in found) else "--port"
-        raise SeveralBoards(f"{len(found)} boards could be a {board.title}: {listed}. Say which with {option}, or --all for all")
+        raise SeveralBoards(f"{len(found)} boards could be {a(board)}: {listed}. Say which with {option}, or --all for all")
     return found[0]
 
 
@@ -71,15 +72,15 @@ def attached(board: Board, computer: Computer) -> list[Place]:
 
 def _named_drive(board: Board, computer: Computer, path: Path) -> Drive:
     if board.family != "rp2":
-        raise BitwrenError(f"a {board.title} has no drive: it is flashed through its serial port (--port)")
+        raise BitwrenError(f"{a(board)} has no drive: it is flashed through its serial port (--port)")
     drive = computer.drive(path)
     if drive is None:
         what = "it holds no INFO_UF2.TXT" if path.is_dir() else "it is not there"
         raise NoBoard(f"{path} is no boot loader's drive: {what}. {board.boot.how}")
     if drive.board_id != board.boot.board_id:
         raise NoBoard(
-            f"wrong board: {path} is the boot loader of another chip ({drive.board_id or 'it does not say which'}); a "
-            f"{board.title}'s is {board.boot.board_id}. Nothing was written"
+            f"wrong board: {path} is the boot loader of another chip ({drive.board_id or 'it does not say which'}); "
+            f"{a(board)}'s is {board.boot.board_id}. {UNTOUCHED}"
         )
     return drive
 

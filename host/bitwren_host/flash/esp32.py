@@ -6,7 +6,6 @@ On real chips esptool runs its stub, a small program in the chip's RAM that writ
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import select
@@ -22,10 +21,12 @@ from bitwren.errors import BitwrenError
 from bitwren.image import Region
 
 from ..emulator import end_group
+from ..flash_image import esptool_version
 from .work import Work
 
 SILENCE = 240.0
 """Seconds without a word from esptool; erasing a large flash takes a ROM loader a minute or two."""
+_WORDS = ("default-reset", "no-reset", "hard-reset", "flash-id", "write-flash")
 _HALF = "The board does not start until it is flashed whole; its boot loader is in ROM and cannot be harmed: run this again"
 _MESSAGES = (
     (r"Failed to connect|Wrong boot mode", "it does not answer as an ESP32's boot loader. {how}"),
@@ -39,7 +40,7 @@ _MESSAGES = (
     (r"result was 0108", "its flash does not take what is written: it is write-protected or worn out"),
     (r"will not fit in", "flash full: the image is larger than the chip's flash"),
     (
-        r"serial exception|Input/output error|readiness to read|Lost connection|Device not configured|ClearCommError",
+        r"serial exception|could not open port|Input/output error|readiness to read|Lost connection|Device not configured|ClearCommError",
         "it was unplugged, or its cable lost contact",
     ),
     (
@@ -116,10 +117,10 @@ class Esptool:
             raise BitwrenError(f"{self.port}: esptool wrote, but read back only {written} of {len(regions)} parts. {_HALF}")
 
     def _run(self, arguments: Sequence[str], work: Work, step: str, follow: Callable[[str], None]) -> str:
-        if importlib.util.find_spec("esptool") is None:
-            raise BitwrenError("esptool, which flashes an ESP32, is not installed: pip install esptool")
         command = [sys.executable, "-P", "-m", "esptool", "--port", self.port, "--baud", str(self.baud), "--before", self.before]
         command += ["--connect-attempts", str(self.attempts), *(() if self.stub else ("--no-stub",)), *arguments]
+        if esptool_version() < 5:  # which spells its words with underscores
+            command = [word.replace("-", "_") if word in _WORDS else word for word in command]
         said = ""
         work.at(step)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200"}

@@ -13,6 +13,7 @@ from bitwren.errors import BitwrenError
 from bitwren.image import XIP, Region
 
 from .. import flash_image
+from .work import a
 
 SECTOR = 4096
 _GAP = 4
@@ -74,17 +75,17 @@ def _of_file(board: Board, path: Path, bundle: Bundle | None, data_only: bool) -
         regions = _uf2_regions(board, data, path.name)
         part = board.part("data") if data_only else None
         if part and any(not part.offset <= region.offset < part.end for region in regions):
-            raise BitwrenError(f"{path} writes more than the data part of a {board.title}: flash it without --only data")
+            raise BitwrenError(f"{path} writes more than the data part of {a(board)}: flash it without --only data")
         return Payload(regions, data, data_only, bundle)
     if uf2.is_uf2(data):
-        raise BitwrenError(f"wrong board: {path} is a UF2, for a Pico's boot loader; a {board.title} takes a .bin")
+        raise BitwrenError(f"wrong board: {path} is a UF2, for a Pico's boot loader; {a(board)} takes a .bin")
     if data_only:
         if data[:4] != b"BWE1":
             raise BitwrenError(f"{path} is no bundle for a data part: make one with bitwren image --only data")
         return Payload(split(data, board.part("data").offset), b"", True, bundle)
     loader = esp_image.parse(data[board.boot.offset :], str(path))
     if loader.chip != board.chip:
-        raise BitwrenError(f"wrong board: {path} is for the {loader.chip}, and a {board.title} has an {board.chip}")
+        raise BitwrenError(f"wrong board: {path} is for the {loader.chip}, and {a(board)} has an {board.chip}")
     return Payload(split(data, 0), b"", False, bundle)
 
 
@@ -111,7 +112,7 @@ def _uf2_regions(board: Board, data: bytes, name: str) -> tuple[Region, ...]:
     for run in runs:
         if run.family not in (board.boot.uf2_family, uf2.ABSOLUTE):
             known = uf2.family_name(run.family) if run.family is not None else "a chip that it does not name"
-            raise BitwrenError(f"wrong board: {name} is for {known}, and a {board.title} has an {board.chip}")
+            raise BitwrenError(f"wrong board: {name} is for {known}, and {a(board)} has an {board.chip}")
         if run.address < XIP:
             raise BitwrenError(f"{name} writes to {run.address:#x}, which is not flash")
     return tuple(Region("firmware", run.address - XIP, run.data) for run in runs)

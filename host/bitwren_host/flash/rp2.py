@@ -17,7 +17,7 @@ from bitwren.uf2 import Run
 from .. import raw_repl
 from ..ports import INFO_FILE, Computer, Drive, SerialPort
 from .choose import Place
-from .work import UNTOUCHED, Work
+from .work import UNTOUCHED, Work, a
 
 PIECE = 128 * 1024
 """Bytes that are handed to the drive at once: small enough for progress to be true, large enough not to slow it down."""
@@ -148,7 +148,7 @@ def wait_for_start(
             "board. Run this again"
         )
     raise BitwrenError(
-        f"the image was written, but no serial port of a {board.title} appeared within {work.patience.start:.0f} s: unplug the "
+        f"the image was written, but no serial port of {a(board)} appeared within {work.patience.start:.0f} s: unplug the "
         "board, plug it in again, and see `bitwren doctor`"
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bitwren.boards import Board
 from bitwren.errors import BitwrenError
 
 Report = Callable[[str, int, int], None]
@@ -63,3 +64,8 @@ class Work:
             if time.monotonic() > deadline:
                 return None
             self.stop.wait(pause)
+
+
+def a(board: Board) -> str:
+    """A board's title with its article."""
+    return f"{'an' if board.title[0] in 'AEIOU' else 'a'} {board.title}"
