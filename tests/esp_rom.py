@@ -1,7 +1,8 @@
 """An emulated ROM loader of the ESP32 family on a pseudo-terminal, after Espressif's published serial protocol.
 
 It is a stand-in for a board with esptool at the other end: SLIP frames, registers as far as a client asks for them, flash that
-behaves as NOR flash does (writing clears bits, erasing sets them). What a chip does besides is `application`'s.
+behaves as NOR flash does (writing clears bits, erasing sets them). A program sent into
+RAM is taken for esptool's stub: it is not run, but what it would answer is answered. What a chip does besides is `application`'s.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 SECTOR = 4096
 END, ESCAPE = 0xC0, 0xDB
 FLASH_BEGIN, FLASH_DATA, FLASH_END = 0x02, 0x03, 0x04
+MEM_BEGIN, MEM_END, MEM_DATA = 0x05, 0x06, 0x07
 SYNC, WRITE_REG, READ_REG = 0x08, 0x09, 0x0A
 SPI_SET_PARAMS, SPI_ATTACH, READ_SLOW, CHANGE_BAUDRATE = 0x0B, 0x0D, 0x0E, 0x0F
 DEFL_BEGIN, DEFL_DATA, DEFL_END = 0x10, 0x11, 0x12
@@ -97,6 +99,7 @@ class EspRom:
         self.blocks = 0
         self.error: BaseException | None = None
         self._registers: dict[int, int] = {}
+        self.stub = False  # whether a stub was sent and started: its answers are shorter
         self._writing = self._left = 0
         self._inflate = zlib.decompressobj()
         self._master, self._slave = pty.openpty()
@@ -177,13 +180,18 @@ class EspRom:
             return self._reply(command, error=INVALID)
         if command == SYNC:
             for _ in range(8):
-                self._reply(command, 0x20120707)
+                self._reply(command, 0 if self.stub else 0x20120707)  # by which a client tells them apart
             return None
         try:
             value, answer = self._do(command, data, checksum)
         except Refused as refused:
             return self._reply(command, error=refused.args[0])
-        return self._reply(command, value, answer)
+        self._reply(command, value, answer)
+        if command == MEM_END and struct.unpack_from("<II", data)[1]:
+            # The program in RAM is esptool's stub, which greets and then speaks the same protocol with differences.
+            self.stub = True
+            self._send(_frame(b"OHAI"))
+        return None
 
     def _do(self, command: int, data: bytes, checksum: int) -> tuple[int, bytes]:
         if command == READ_REG:
@@ -201,17 +209,21 @@ class EspRom:
             self._data(command, data, checksum)
         elif command == SPI_FLASH_MD5:
             start, size = struct.unpack_from("<II", data)
-            return 0, hashlib.md5(self.memory[start : start + size]).hexdigest().encode()
+            digest = hashlib.md5(self.memory[start : start + size])
+            return 0, digest.digest() if self.stub else digest.hexdigest().encode()
         elif command == READ_SLOW:
             start, size = struct.unpack_from("<II", data)
             return 0, bytes(self.memory[start : start + size]).ljust(64, b"\x00")
+        elif command in (MEM_BEGIN, MEM_DATA, MEM_END):
+            if self.stub or (command == MEM_DATA and checksum != _checksum(data[16:])):
+                raise Refused(WRONG_CHECKSUM)
         elif command not in (FLASH_END, DEFL_END, SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE):
             raise Refused(INVALID)
         return 0, b""
 
     def _begin(self, data: bytes) -> None:
-        """Erase what will be written. All but the ESP32 are told in a fifth word whether it is to be encrypted."""
-        if len(data) != (16 if self.chip.id is None else 20):
+        """Erase what will be written. All ROMs but the ESP32's are told in a fifth word whether it is to be encrypted."""
+        if len(data) not in ((16, 20) if self.stub else (16,) if self.chip.id is None else (20,)):
             raise Refused(INVALID)
         size, blocks, block, offset = struct.unpack_from("<IIII", data)
         if offset % SECTOR or offset + size > self.flash_bytes or (size > blocks * block and blocks and size > 1 << 24):
@@ -270,7 +282,7 @@ class EspRom:
             self._registers[spi + self.chip.data] = answer
 
     def _reply(self, command: int, value: int = 0, data: bytes = b"", error: int = 0) -> None:
-        data += bytes((1 if error else 0, error, 0, 0))
+        data += bytes((1 if error else 0, error)) + (b"" if self.stub else bytes(2))
         self._send(_frame(struct.pack("<BBHI", 1, command, len(data), value) + data))
 
     def _send(self, data: bytes) -> None:

@@ -31,10 +31,10 @@ ARMV6M, XTENSAWIN, RV32IMC = 4, 10, 11
 class MicroPython:
     """Answers a raw REPL's scripts with what is in ``reports``, and a console's lines from ``bundle``.
 
-    :ivar reports: by a word that the script contains. :ivar bundle: made from the flash at each question.
+    :ivar reports: or what computes one, by a word that the script contains. :ivar bundle: made from the flash at each question.
     """
 
-    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reports: dict[str, dict[str, Any] | Callable[[str], dict[str, Any]]] = field(default_factory=dict)
     bundle: Callable[[bytes], Bundle] | None = None
     heard: list[str] = field(default_factory=list)
     _raw: bool = False
@@ -65,6 +65,8 @@ class MicroPython:
     def _execute(self, script: str) -> bytes:
         self.heard.append(script)
         found = next((report for word, report in self.reports.items() if word in script), None)
+        if callable(found):
+            found = found(script)
         out = b"BITWREN " + json.dumps(found).encode() + b"\r\n" if found is not None else b""
         return b"OK" + out + b"\x04\x04>"
 

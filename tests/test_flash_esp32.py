@@ -47,6 +47,10 @@ def faq(bundle: Bundle, tmp_path: Path) -> Path:
 def plugged(monkeypatch: pytest.MonkeyPatch) -> Plugged:
     plugged = Plugged()
     monkeypatch.setattr(command, "Computer", plugged.computer)
+    # What would run there matters to nobody here, and native modules need not be built.
+    monkeypatch.setattr(
+        flash_image, "firmware_files", lambda arch: {"main.py": b"import bitwren.console", "lib/x.mpy": bytes(9999)}
+    )
     return plugged
 
 
@@ -77,7 +81,7 @@ def in_partition(board: Board) -> MicroPython:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """The command; its exit status."""
-    monkeypatch.setattr(sys, "argv", ["bitwren", "flash", "--no-stub", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["bitwren", "flash", *map(str, arguments)])
     try:
         main()
     except SystemExit as ended:
@@ -108,7 +112,9 @@ def test_a_board_is_flashed_read_back_and_asked(
     image = flash_image.make(board, faq, published(board, tmp_path))
     with EspRom(CHIPS[BOARDS[name]], board.flash_bytes, application=in_partition(board).hear) as rom:
         plugged.plug(rom.port, board.usb.running[0])
-        assert run(monkeypatch, "--board", name, faq, "--firmware", tmp_path / f"{name}.bin", "--json") == 0, capsys.readouterr()
+        assert run(monkeypatch, "--no-stub", "--board", name, faq, "--firmware", tmp_path / f"{name}.bin", "--json") == 0, (
+            capsys.readouterr()
+        )
         (done,) = json.loads(capsys.readouterr().out)
         assert done["reply"] == {
             "query": bundle.table.records[0].text,
@@ -132,7 +138,7 @@ def test_a_board_is_flashed_read_back_and_asked(
         assert rom.memory[nvs.offset : nvs.end] == bytes(nvs.bytes), "settings are kept"
 
 
-def test_a_bundle_alone_and_an_image(
+def test_a_bundle_alone_and_an_image_by_esptools_stub(
     faq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = find_board("esp32-c3")
@@ -143,9 +149,12 @@ def test_a_bundle_alone_and_an_image(
     with EspRom(CHIPS["esp32c3"], board.flash_bytes, application=in_partition(board).hear) as rom:
         for given in ([faq], ["--image", data]):
             rom.memory[:] = bytes(board.flash_bytes)
+            rom.stub = False  # it was reset
             assert run(monkeypatch, "--board", "esp32-c3", "-p", rom.port, "--only", "data", *given) == 0, capsys.readouterr()
             check_memory(rom, split(made.data, made.offset))
+        rom.stub = False
         assert run(monkeypatch, "--board", "esp32-c3", "-p", rom.port, "--image", image) == 0, capsys.readouterr()
+        assert rom.stub
         assert capsys.readouterr().out.endswith("bytes written and read back; 60 documents, stand-in\n")
 
 
@@ -194,7 +203,7 @@ def test_what_goes_wrong_is_a_sentence(
     image = published(find_board(board), tmp_path)
     rom = EspRom(CHIPS[chip], flash << 20, faults)
     try:
-        status = run(monkeypatch, "--board", board, faq, "--firmware", image, "--port", rom.port)
+        status = run(monkeypatch, "--no-stub", "--board", board, faq, "--firmware", image, "--port", rom.port)
         said = capsys.readouterr()
     finally:
         rom.close()
@@ -210,7 +219,10 @@ def test_one_lost_byte_is_sent_again(tmp_path: Path, faq: Path, monkeypatch: pyt
     board = find_board("esp32")
     application = in_partition(board).hear
     with EspRom(CHIPS["esp32"], 4 << 20, Faults(lose=3), application) as rom:
-        assert run(monkeypatch, "--board", "esp32", faq, "--firmware", published(board, tmp_path), "--port", rom.port) == 0
+        assert (
+            run(monkeypatch, "--no-stub", "--board", "esp32", faq, "--firmware", published(board, tmp_path), "--port", rom.port)
+            == 0
+        )
         check_memory(rom, split(flash_image.make(board, faq, tmp_path / "esp32.bin").data, 0))
 
 

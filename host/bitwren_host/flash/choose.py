@@ -57,7 +57,9 @@ def choose(board: Board, computer: Computer, port: str | None = None, drive: Pat
     if len(found) > 1:
         listed = "; ".join(map(str, found))
         option = "--port or --drive" if any(place.drive for place in found) else "--port"
-        raise SeveralBoards(f"{len(found)} boards could be {a(board)}: {listed}. Say which with {option}, or --all for all")
+        raise SeveralBoards(
+            f"{len(found)} boards could be {a(board)}: {listed}. Say which with {option}, or flash all of them with --all"
+        )
     return found[0]
 
 
@@ -88,11 +90,11 @@ def _named_drive(board: Board, computer: Computer, path: Path) -> Drive:
 def nothing_found(board: Board, computer: Computer) -> str:
     """None is there: what is, if anything, and what to do."""
     others = [*_describe(computer.ports()), *map(str, computer.drives())]
-    seen = f"; what is there is none: {'; '.join(others)}" if others else ", nor any other"
-    name = "--port names" if board.family != "rp2" else "--port or --drive names"
+    seen = f"; there are others: {'; '.join(others)}" if others else ", nor any other board"
+    options = "--port or --drive" if board.family == "rp2" else "--port"
     return (
-        f"no {board.title} is plugged in{seen}. Plug it in with a cable that carries data. {board.boot.how} {name} one that is "
-        "not recognised"
+        f"no {board.title} is plugged in{seen}. Plug it in with a cable that carries data. {board.boot.how} One that is not "
+        f"recognised can be named with {options}"
     )
 
 

@@ -40,7 +40,7 @@ _MESSAGES = (
     (r"result was 0108", "its flash does not take what is written: it is write-protected or worn out"),
     (r"will not fit in", "flash full: the image is larger than the chip's flash"),
     (
-        r"serial exception|could not open port|Input/output error|readiness to read|Lost connection|Device not configured|ClearCommError",
+        r"serial exception|could not open port|Input/output error|readiness to read|Lost connection|not configured|ClearComm",
         "it was unplugged, or its cable lost contact",
     ),
     (

@@ -109,8 +109,9 @@ def split(data: bytes, start: int) -> tuple[Region, ...]:
 
 def _uf2_regions(board: Board, data: bytes, name: str) -> tuple[Region, ...]:
     runs = uf2.read(data, name).runs
+    families = (board.boot.uf2_family, *((uf2.ABSOLUTE,) if board.chip == "RP2350" else ()))
     for run in runs:
-        if run.family not in (board.boot.uf2_family, uf2.ABSOLUTE):
+        if run.family not in families:
             known = uf2.family_name(run.family) if run.family is not None else "a chip that it does not name"
             raise BitwrenError(f"wrong board: {name} is for {known}, and {a(board)} has an {board.chip}")
         if run.address < XIP:

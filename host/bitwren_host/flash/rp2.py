@@ -93,10 +93,10 @@ def copy(uf2: bytes, drive: Drive, work: Work) -> None:
 
     :raises BitwrenError: when the drive vanishes or takes nothing, and what state the board is in.
     """
-    work.state = _HALF
     target, done = drive.path / "bitwren.uf2", 0
     try:
         with target.open("wb", buffering=0) as file:
+            work.state = _HALF
             while done < len(uf2):
                 work.at("writing", done, len(uf2))
                 if done and not (drive.path / INFO_FILE).exists():
@@ -106,7 +106,7 @@ def copy(uf2: bytes, drive: Drive, work: Work) -> None:
                 done += written or 0
     except OSError as error:
         if done < len(uf2) and not _took_all(error, done, len(uf2)):
-            raise BitwrenError(_vanished(drive, error, done, len(uf2), work)) from error
+            raise BitwrenError(_unwritten(drive, error, done, len(uf2), work)) from error
     work.at("writing", len(uf2), len(uf2))
 
 
@@ -115,14 +115,12 @@ def _took_all(error: OSError, done: int, total: int) -> bool:
     return total - done <= PIECE and not isinstance(error, PermissionError | FileNotFoundError) and error.errno != 28
 
 
-def _vanished(drive: Drive, error: OSError, done: int, total: int, work: Work) -> str:
-    if isinstance(error, PermissionError):
-        return f"you may not write to {drive.path}: mount it so that you may (udisksctl mount does). {UNTOUCHED}"
-    if error.errno == 28:
-        return (
-            f"{drive.path} takes no more after {done:,} of {total:,} bytes: it is full, so no boot loader's drive. {work.state}"
-        )
-    return f"{drive.path} vanished after {100 * done // total} % was written: was the board unplugged? {work.state}"
+def _unwritten(drive: Drive, error: OSError, done: int, total: int, work: Work) -> str:
+    if not (drive.path / INFO_FILE).exists():
+        return f"{drive.path} vanished after {100 * done // total} % was written: was the board unplugged? {work.state}"
+    if work.state != _HALF:
+        return f"{drive.path} cannot be written ({error.strerror}): is it mounted for you? udisksctl mount does so. {UNTOUCHED}"
+    return f"{drive.path} takes no more after {done:,} of {total:,} bytes ({error.strerror}). {work.state}"
 
 
 def wait_for_start(
@@ -137,6 +135,7 @@ def wait_for_start(
 
     def look() -> str | None:
         names = [(port.device, port.location) for port in computer.ports() if port.usb in board.usb.running]
+        known.intersection_update([name for name, _ in names])  # another board's that vanished: this one may get its name
         return claims.take([name for name in names if name[0] not in known], location)
 
     port = work.wait_for("starting", look, work.patience.start)
