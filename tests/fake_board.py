@@ -52,8 +52,8 @@ class MicroPython:
                 self._raw = False
             elif one == b"\x03":
                 self._pending = b""
-            elif one == b"\x04" and self._raw:
-                said += self._execute(self._pending.decode())
+            elif one == b"\x04":  # a script's end, or a soft reset
+                said += self._execute(self._pending.decode()) if self._raw else b""
                 self._pending = b""
             elif one in b"\r\n" and not self._raw:
                 said += self._line(self._pending, flash)
