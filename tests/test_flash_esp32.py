@@ -25,12 +25,10 @@ from bitwren_host import flash_image
 from bitwren_host.cli import main
 from bitwren_host.flash.esp32 import Esptool
 from bitwren_host.flash.payload import split
-from bitwren_host.flash.work import Stopped, Work
+from bitwren_host.flash.work import HALF, UNTOUCHED, Stopped, Work
 
 command = importlib.import_module("bitwren_host.cli.flash")  # the package has the click command by this name
 BOARDS = {"esp32": "esp32", "esp32-s3": "esp32s3", "esp32-c3": "esp32c3"}
-UNTOUCHED = "Nothing was written: the board is as it was"
-HALF = "The board does not start until it is flashed whole; its boot loader is in ROM and cannot be harmed: run this again"
 
 
 @pytest.fixture(scope="module")

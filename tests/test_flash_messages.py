@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,13 +31,12 @@ from bitwren.image import XIP, Region
 from bitwren_host.cli import main
 from bitwren_host.flash import checks, many, rp2
 from bitwren_host.flash.many import Failure
-from bitwren_host.flash.work import Patience, Stopped, Work
+from bitwren_host.flash.work import HALF, HALF_A_BUNDLE, UNTOUCHED, Patience, Stopped, Work
+from bitwren_host.ports import Drive
 
 command = importlib.import_module("bitwren_host.cli.flash")  # the package has the click command by this name
 PICO = find_board("pico")
 DATA = PICO.part("data")
-UNTOUCHED = "Nothing was written: the board is as it was"
-HALF = "The board's flash is written in part and it may not start; its boot loader is in ROM and cannot be harmed"
 RUNS = {"version": [1, 25, 0], "mpy": mpy(4), "machine": "Raspberry Pi Pico with RP2040", "heap": 190_000, "bitwren": False}
 WHOLE = f"flash the board whole, with its firmware (without --only data). {UNTOUCHED}"
 
@@ -177,7 +177,7 @@ def test_ram_too_small(image: Path, told: Told, tmp_path: Path, plugged: Plugged
     mine.write_text(text.replace("ram_bytes = 270336", "ram_bytes = 32768").replace('title = "', 'title = "Tiny '))
     plugged.mounts.append(make_drive(tmp_path / "RPI-RP2"))
     assert told("--board", mine, "--image", image) == (
-        f"{tmp_path}/RPI-RP2: RAM too small: a Tiny Raspberry Pi Pico has 32 KB, and a search takes 64. {UNTOUCHED}"
+        f"{tmp_path}/RPI-RP2: RAM too small: a Tiny Raspberry Pi Pico has 32 KB, and a search takes 80. {UNTOUCHED}"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_port_that_cannot_be_opened(image: Path, told: Told) -> None:
         ({"version": [1, 22, 2]}, f"PORT runs MicroPython 1.22.2, too old: bitwren needs 1.23 or later; {WHOLE}"),
         ({"mpy": mpy(4, sub=2)}, f"PORT loads native modules of .mpy ABI 6.2, and bitwren's are 6.3; {WHOLE}"),
         ({"mpy": mpy(7)}, f"PORT loads native modules for armv7emsp, and a Raspberry Pi Pico's are armv6m; {WHOLE}"),
-        ({"heap": 40_000}, f"RAM too small: PORT has 39 KB of heap, and a search takes 64. Free some: .*. {UNTOUCHED}"),
+        ({"heap": 40_000}, f"RAM too small: PORT has 39 KB of heap, and a search takes 80. Free some: .*. {UNTOUCHED}"),
         (
             {},
             f"PORT has something else than a bundle at 0x60000 of flash, perhaps its firmware; .*{UNTOUCHED}",
@@ -256,14 +256,39 @@ def test_no_drive_appears(image: Path, told: Told, patience: Patience, plugged: 
         )
 
 
-def test_unplugged_while_its_drive_is_written(image: Path, told: Told, plugged: Plugged, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("only", "state"), [([], HALF), (["--only", "data"], HALF_A_BUNDLE)], ids=["whole", "bundle"])
+def test_unplugged_while_its_drive_is_written(
+    only: list[str],
+    state: str,
+    image: Path,
+    faq: Path,
+    told: Told,
+    plugged: Plugged,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with StandInPico(tmp_path, plugged, in_flash, vanish=1).start() as pico:
-        said = told("--board", "pico", "--image", image)
-        assert re.fullmatch(
-            rf"{pico.drive} vanished after \d+ % was written: was the board unplugged\? {HALF}: hold BOOTSEL, .* run this again",
-            said,
-        )
+
+        def wait(descriptor: int) -> None:
+            """A piece takes until the board is unplugged."""
+            deadline = time.monotonic() + 20
+            while pico.drive.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        monkeypatch.setattr(rp2, "PIECE", 16384)
+        monkeypatch.setattr(rp2.os, "fsync", wait)
+        said = told("--board", "pico", *([faq, *only] if only else ["--image", image]))
+        assert re.fullmatch(rf"{pico.drive} vanished after \d+ % was written: was the board unplugged\? {state}", said)
         assert pico.flashed == 0
+
+
+def test_stopped_while_a_drive_is_written(image: Path, tmp_path: Path) -> None:
+    drive = Drive(make_drive(tmp_path / "RPI-RP2"), "RPI-RP2")
+    stop = threading.Event()
+    work = Work(lambda step, done, total: stop.set() if done else None, stop)
+    with pytest.raises(Stopped, match=f"^stopped. {HALF}$"):
+        rp2.copy(image.read_bytes(), drive, work)
 
 
 def test_a_drive_that_cannot_be_written(image: Path, told: Told, plugged: Plugged, tmp_path: Path) -> None:
@@ -299,8 +324,8 @@ def test_a_board_that_does_not_start(image: Path, told: Told, patience: Patience
     patience.start = 2
     with StandInPico(tmp_path, plugged, in_flash, starts=False).start() as pico:
         assert told("--board", "pico", "--image", image).removeprefix(f"{pico.drive}: ") == (
-            "the image was written, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board, plug it in "
-            "again, and see `bitwren doctor`"
+            "the image was copied, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board and plug it in; if "
+            "a drive appears, run this again, else see `bitwren doctor`"
         )
 
 
@@ -403,7 +428,7 @@ def test_stopped_by_the_user(capsys: pytest.CaptureFixture[str], monkeypatch: py
 
     monkeypatch.setattr(many, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
-        many.run(["/dev/a", "/dev/b"], flash, Console(stderr=True))
+        many.run(["/dev/a", "/dev/b"], flash, Console(stderr=True), Patience())
     assert capsys.readouterr().err == "/dev/a: flashed\n/dev/b: stopped. It is half written\n"
 
 
@@ -421,9 +446,25 @@ def test_ctrl_c_ends_esptool_and_says_what_state_the_board_is_in(tmp_path: Path)
             rom._thread.join(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    state = "The board does not start until it is flashed whole; its boot loader is in ROM and cannot be harmed: run this again"
     assert (process.returncode, out) == (130, "")
-    assert err.split("\n") == [f"{rom.port}: stopped. {state}", "", "bitwren: stopped", ""]
+    assert err.split("\n") == [f"{rom.port}: stopped. {HALF}", "", "bitwren: stopped", ""]
+
+
+def test_micropython_alone(
+    image: Path, tmp_path: Path, plugged: Plugged, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is published: nobody is asked a question."""
+    published = tmp_path / "fw.bin"
+    published.write_bytes(firmware("ESP32"))
+    bare = tmp_path / "bare.uf2"
+    bare.write_bytes(uf2.write(uf2.Uf2((uf2.Run(XIP, b"code" * 50_000, 0xE48BFF56),))))
+    with StandInPico(tmp_path, plugged, in_flash).start() as pico, EspRom(CHIPS["esp32"]) as rom:
+        assert run(monkeypatch, "--board", "pico", "--firmware", bare) == 0
+        assert pico.flash[:200_000] == b"code" * 50_000
+        assert re.fullmatch(r".*/RPI-RP2 → /dev/\S+: 200,704 bytes written and read back\n", capsys.readouterr().out)
+        assert run(monkeypatch, "--board", "esp32", "--firmware", published, "-p", rom.port) == 0
+        assert rom.memory[0x10000:].startswith(published.read_bytes()[0x10000 - 0x1000 :])
+        assert rom.memory[:0x1000] == bytes(0x1000)
 
 
 def test_a_failure_of_one_is_not_the_others() -> None:
@@ -432,7 +473,7 @@ def test_a_failure_of_one_is_not_the_others() -> None:
             raise BitwrenError("it failed")
         return number
 
-    assert many.run(["a", "b", "c"], flash, Console(stderr=True)) == [0, Failure("b", "it failed"), 2]
+    assert many.run(["a", "b", "c"], flash, Console(stderr=True), Patience()) == [0, Failure("b", "it failed"), 2]
 
 
 def test_checks_that_pass(bundle: Bundle) -> None:
@@ -442,7 +483,7 @@ def test_checks_that_pass(bundle: Bundle) -> None:
     with pytest.raises(BitwrenError, match="flash full"):
         checks.check_space(PICO, [Region("x", PICO.flash_bytes - 4096, bytes(4097))])
     with pytest.raises(BitwrenError, match="RAM too small"):
-        checks.check_board(replace(PICO, ram_bytes=65535))
+        checks.check_board(replace(PICO, ram_bytes=81919))
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(Stopped, match=UNTOUCHED):

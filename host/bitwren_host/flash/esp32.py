@@ -7,27 +7,26 @@ On real chips esptool runs its stub, a small program in the chip's RAM that writ
 from __future__ import annotations
 
 import os
+import queue
 import re
-import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitwren.errors import BitwrenError
 from bitwren.image import Region
 
-from ..emulator import end_group
 from ..flash_image import esptool_version
 from .work import Work
 
 SILENCE = 240.0
 """Seconds without a word from esptool; erasing a large flash takes a ROM loader a minute or two."""
 _WORDS = ("default-reset", "no-reset", "hard-reset", "flash-id", "write-flash")
-_HALF = "The board does not start until it is flashed whole; its boot loader is in ROM and cannot be harmed: run this again"
 _MESSAGES = (
     (r"Failed to connect|Wrong boot mode", "it does not answer as an ESP32's boot loader. {how}"),
     (r"busy or doesn't exist|Could not open|Could not exclusively lock", "it cannot be opened: is another program using it?"),
@@ -93,6 +92,8 @@ class Esptool:
 
         def follow(line: str) -> None:
             nonlocal written, position
+            if re.search("will be erased|Erasing|Writing at", line):
+                work.state = work.half
             if place := re.search(r"Writing at (0x[0-9a-f]+)", line):
                 address = int(place[1], 16)
                 earlier = 0
@@ -111,10 +112,9 @@ class Esptool:
                 file = Path(temporary, f"{index}.bin")
                 file.write_bytes(region.data)
                 arguments += [f"{region.offset:#x}", str(file)]
-            work.state = _HALF
             self._run(["--after", "hard-reset", "write-flash", "--compress", *arguments], work, "writing", follow)
         if written != len(regions):
-            raise BitwrenError(f"{self.port}: esptool wrote, but read back only {written} of {len(regions)} parts. {_HALF}")
+            raise BitwrenError(f"{self.port}: esptool wrote, but read back only {written} of {len(regions)} parts. {work.state}")
 
     def _run(self, arguments: Sequence[str], work: Work, step: str, follow: Callable[[str], None]) -> str:
         command = [sys.executable, "-P", "-m", "esptool", "--port", self.port, "--baud", str(self.baud), "--before", self.before]
@@ -132,19 +132,9 @@ class Esptool:
             env=environment,
             start_new_session=True,  # so that Ctrl-C reaches it through us, which say what state the board is in
         )
-        assert process.stdout is not None
         try:
-            rest, last = "", time.monotonic()
-            while True:
-                work.at(step) if work.stop.is_set() else None
-                if not select.select([process.stdout], [], [], 0.2)[0]:
-                    if time.monotonic() - last > SILENCE:
-                        raise BitwrenError(f"{self.port}: esptool has been silent for {SILENCE:.0f} s. {work.state}")
-                    continue
-                data = os.read(process.stdout.fileno(), 65536)
-                if not data:
-                    break
-                last = time.monotonic()
+            rest = ""
+            for data in _output(process, work):
                 text = data.decode("utf-8", "replace")
                 said += text
                 *lines, rest = re.split(r"[\r\n]+", rest + text)
@@ -153,8 +143,8 @@ class Esptool:
             if process.wait():
                 raise BitwrenError(f"{self.port}: {self._sentence(said)}. {work.state}")
         finally:
-            end_group(process)
-            process.stdout.close()
+            process.kill()
+            process.wait()
         return said
 
     def _sentence(self, said: str) -> str:
@@ -163,6 +153,36 @@ class Esptool:
             if re.search(pattern, error):
                 return sentence.format(how=self.how.removesuffix("."))
         return f"esptool failed: {error.removesuffix('.')}"
+
+
+def _output(process: subprocess.Popen[bytes], work: Work) -> Iterator[bytes]:
+    """What a process says, as it comes; a thread reads, since Windows cannot wait for a pipe.
+
+    :raises Stopped: when the work is to end. :raises BitwrenError: when it is silent for too long.
+    """
+    assert process.stdout is not None
+    stream, pieces = process.stdout, queue.Queue[bytes]()
+
+    def read() -> None:
+        with stream:
+            while data := os.read(stream.fileno(), 65536):
+                pieces.put(data)
+        pieces.put(b"")
+
+    threading.Thread(target=read, daemon=True).start()
+    last = time.monotonic()
+    while True:
+        work.check()
+        try:
+            data = pieces.get(timeout=0.2)
+        except queue.Empty:
+            if time.monotonic() - last > SILENCE:
+                raise BitwrenError(f"esptool has been silent for {SILENCE:.0f} s. {work.state}") from None
+            continue
+        if not data:
+            return
+        last = time.monotonic()
+        yield data
 
 
 def _last(said: str) -> str:

@@ -17,7 +17,7 @@ from .choose import Place
 from .esp32 import Esptool
 from .payload import Payload
 from .question import Reply
-from .work import Work
+from .work import HALF_A_BUNDLE, Work
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,6 @@ class Options:
 
     baud: int = 0
     stub: bool = True
-    before: str = "default-reset"
-    attempts: int = 7
     query: str | None = None
 
 
@@ -52,6 +50,8 @@ def flash(
 
     :raises BitwrenError: a sentence that says what failed and what state the board is in.
     """
+    if payload.data_only:
+        work.half = HALF_A_BUNDLE
     checks.check_board(board)
     checks.check_space(board, payload.regions)
     if place.port:
@@ -89,7 +89,7 @@ def _flash_esp32(
     if payload.data_only:
         _look(board, port, True, work)
         checks.check_place(board, port, work.patience)
-    tool = Esptool(port, options.baud or board.boot.baud, board.boot.how, options.stub, options.before, options.attempts)
+    tool = Esptool(port, options.baud or board.boot.baud, board.boot.how, options.stub)
     chip = tool.identify(work)
     checks.check_chip(board, chip, payload.regions, port)
     tool.write(payload.regions, work)

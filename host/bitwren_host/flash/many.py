@@ -30,7 +30,7 @@ def run(
     places: Sequence[str],
     flash: Callable[[int, Work], Result],
     console: Console,
-    patience: Patience | None = None,
+    patience: Patience,
 ) -> list[Result | Failure]:
     """Flash boards in parallel; in the order of ``places``, what came of each.
 
@@ -43,8 +43,16 @@ def run(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ThreadPoolExecutor(len(places)) as pool,
     ):
-        works = [_work(progress, progress.add_task("waiting", place=place, total=None), stop, patience) for place in places]
-        futures: list[Future[Result]] = [pool.submit(flash, number, work) for number, work in enumerate(works)]
+        tasks = [progress.add_task("waiting", place=place, total=None) for place in places]
+
+        def one(number: int) -> Result:
+            try:
+                return flash(number, _work(progress, tasks[number], stop, patience))
+            except BitwrenError:
+                progress.update(tasks[number], description="failed")
+                raise
+
+        futures: list[Future[Result]] = [pool.submit(one, number) for number in range(len(places))]
         interrupted = False
         while True:
             try:
@@ -69,8 +77,8 @@ def run(
     return results
 
 
-def _work(progress: Progress, task: TaskID, stop: threading.Event, patience: Patience | None) -> Work:
+def _work(progress: Progress, task: TaskID, stop: threading.Event, patience: Patience) -> Work:
     def report(step: str, done: int, total: int) -> None:
         progress.update(task, description=step, completed=done, total=total or None)
 
-    return Work(report, stop, patience=patience or Patience())
+    return Work(report, stop, patience=patience)

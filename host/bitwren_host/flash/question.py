@@ -17,6 +17,7 @@ from .work import Work
 
 AGAIN = 3.0
 """Seconds until a board that said nothing is asked again: what comes while it starts is lost."""
+_TRIED = 50
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def ask(port: str, bundle: Bundle | None, work: Work, query: str | None = None) 
     with _open(port, work) as line:
         info = _request(line, {"cmd": "info"}, "documents", work)
         documents, native = int(info["documents"]), str(info.get("native", ""))
-        if bundle is None or isinstance(bundle.encoder, Elsewhere):
+        if bundle is None or isinstance(bundle.encoder, Elsewhere) or not documents:
             return Reply("", "", documents, native)
         query = query or _question(bundle)
         wanted = bundle.answer(query, 1)
@@ -56,9 +57,15 @@ def ask(port: str, bundle: Bundle | None, work: Work, query: str | None = None) 
 
 
 def _question(bundle: Bundle) -> str:
+    """The text of a document, or its answer where the table has no texts: of the first that this finds itself, among some."""
     table = bundle.table
-    record = next(record for record, live in zip(table.records, table.live, strict=False) if live)
-    return (record.text or record.answer)[:200]
+    live = [record for record, alive in zip(table.records, table.live, strict=False) if alive][:_TRIED]
+    for record in live:
+        query = (record.text or record.answer)[:200]
+        hits = bundle.answer(query, 1).get("hits")
+        if hits and hits[0]["id"] == record.id:
+            return query
+    return (live[0].text or live[0].answer)[:200]
 
 
 def _first(reply: dict[str, Any]) -> str:

@@ -21,10 +21,6 @@ from .work import UNTOUCHED, Work, a
 
 PIECE = 128 * 1024
 """Bytes that are handed to the drive at once: small enough for progress to be true, large enough not to slow it down."""
-_HALF = (
-    "The board's flash is written in part and it may not start; its boot loader is in ROM and cannot be harmed: hold BOOTSEL, "
-    "plug it in, and run this again"
-)
 _BOOT = b"import machine\nmachine.bootloader()\n"
 _STEP = 64 * 1024
 # The chip cannot give a UF2 back through its drive; MicroPython reads the mapped flash. SHA-256 would take ten times as long.
@@ -96,7 +92,7 @@ def copy(uf2: bytes, drive: Drive, work: Work) -> None:
     target, done = drive.path / "bitwren.uf2", 0
     try:
         with target.open("wb", buffering=0) as file:
-            work.state = _HALF
+            work.state = work.half
             while done < len(uf2):
                 work.at("writing", done, len(uf2))
                 if done and not (drive.path / INFO_FILE).exists():
@@ -118,7 +114,7 @@ def _took_all(error: OSError, done: int, total: int) -> bool:
 def _unwritten(drive: Drive, error: OSError, done: int, total: int, work: Work) -> str:
     if not (drive.path / INFO_FILE).exists():
         return f"{drive.path} vanished after {100 * done // total} % was written: was the board unplugged? {work.state}"
-    if work.state != _HALF:
+    if work.state != work.half:
         return f"{drive.path} cannot be written ({error.strerror}): is it mounted for you? udisksctl mount does so. {UNTOUCHED}"
     return f"{drive.path} takes no more after {done:,} of {total:,} bytes ({error.strerror}). {work.state}"
 
@@ -147,8 +143,8 @@ def wait_for_start(
             "board. Run this again"
         )
     raise BitwrenError(
-        f"the image was written, but no serial port of {a(board)} appeared within {work.patience.start:.0f} s: unplug the "
-        "board, plug it in again, and see `bitwren doctor`"
+        f"the image was copied, but no serial port of {a(board)} appeared within {work.patience.start:.0f} s: unplug the board and "
+        "plug it in; if a drive appears, run this again, else see `bitwren doctor`"
     )
 
 

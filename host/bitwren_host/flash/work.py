@@ -15,6 +15,8 @@ Report = Callable[[str, int, int], None]
 """Called with a step's name, what is done of it and the total; 0 of 0 where nobody knows."""
 
 Seen = TypeVar("Seen")
+HALF = "The board does not start until it is flashed whole; its boot loader is in ROM and cannot be harmed: run this again"
+HALF_A_BUNDLE = "The bundle there is written in part, firmware and files are as they were: run this again"
 UNTOUCHED = "Nothing was written: the board is as it was"
 
 
@@ -38,11 +40,13 @@ class Work:
     """One board's flashing.
 
     :ivar stop: set by whoever wants it to end. :ivar state: a sentence on the board, were it to end now.
+    :ivar half: what the state is while it is written.
     """
 
     report: Report = lambda step, done, total: None
     stop: threading.Event = field(default_factory=threading.Event)
     state: str = UNTOUCHED
+    half: str = HALF
     patience: Patience = field(default_factory=Patience)
 
     def at(self, step: str, done: int = 0, total: int = 0) -> None:
@@ -50,9 +54,16 @@ class Work:
 
         :raises Stopped: when it is to end.
         """
+        self.check()
+        self.report(step, done, total)
+
+    def check(self) -> None:
+        """Go on, unless it is to end.
+
+        :raises Stopped: when it is.
+        """
         if self.stop.is_set():
             raise Stopped(f"stopped. {self.state}")
-        self.report(step, done, total)
 
     def wait_for(self, step: str, look: Callable[[], Seen | None], seconds: float, pause: float = 0.1) -> Seen | None:
         """Look again and again until something is seen; None when it is not in time."""
