@@ -324,8 +324,8 @@ def test_a_board_that_does_not_start(image: Path, told: Told, patience: Patience
     patience.start = 2
     with StandInPico(tmp_path, plugged, in_flash, starts=False).start() as pico:
         assert told("--board", "pico", "--image", image).removeprefix(f"{pico.drive}: ") == (
-            "the image was copied, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board and plug it in; if "
-            "a drive appears, run this again, else see `bitwren doctor`"
+            "the image was copied, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board and plug it in; "
+            "if a drive appears, run this again, else see `bitwren doctor`"
         )
 
 

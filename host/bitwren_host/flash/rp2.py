@@ -143,8 +143,8 @@ def wait_for_start(
             "board. Run this again"
         )
     raise BitwrenError(
-        f"the image was copied, but no serial port of {a(board)} appeared within {work.patience.start:.0f} s: unplug the board and "
-        "plug it in; if a drive appears, run this again, else see `bitwren doctor`"
+        f"the image was copied, but no serial port of {a(board)} appeared within {work.patience.start:.0f} s: unplug the board "
+        "and plug it in; if a drive appears, run this again, else see `bitwren doctor`"
     )
 
 
