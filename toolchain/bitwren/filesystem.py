@@ -84,33 +84,35 @@ def block_count(data: bytes, at: int = 0) -> int:
     return 0
 
 
-def read(data: bytes, name: str) -> dict[str, bytes]:
-    """All files of an image, by path without the first slash.
+@dataclass(frozen=True)
+class Contents:
+    """What a filesystem holds. :ivar files: by path without the first slash. :ivar used: bytes of the blocks in use."""
+
+    files: dict[str, bytes]
+    used: int
+
+
+def read(data: bytes, name: str) -> Contents:
+    """Read a whole image.
 
     :param name: what to call it in an error.
     :raises FormatError: when it is damaged.
     """
+    files: dict[str, bytes] = {}
     try:
         filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
         filesystem.context.buffer = bytearray(data)
         filesystem.mount()
-        files = {}
         for folder, _, names in filesystem.walk("/"):
             for file_name in names:
                 path = str(PurePosixPath(folder) / file_name)
+                if filesystem.stat(path).size > len(data):
+                    raise FormatError(f"{name} is damaged: {path} is larger than the filesystem")
                 with filesystem.open(path, "rb") as file:
                     files[path.lstrip("/")] = bytes(file.read())
+        return Contents(dict(sorted(files.items())), int(filesystem.used_block_count) * BLOCK)
     except (LittleFSError, OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{name} is damaged: {error}") from error
-    return dict(sorted(files.items()))
-
-
-def used(data: bytes) -> int:
-    """Bytes of the blocks in use in a filesystem that :func:`read` can read."""
-    filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
-    filesystem.context.buffer = bytearray(data)
-    filesystem.mount()
-    return int(filesystem.used_block_count) * BLOCK
 
 
 def _open(blocks: int, sizes: Sizes, mount: bool = True) -> LittleFS:

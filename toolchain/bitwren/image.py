@@ -200,7 +200,8 @@ def _filesystem(board: Board, files: Mapping[str, bytes], why_not: str) -> Regio
         made = filesystem.image(files, part.bytes, filesystem.SIZES[board.family], f"{board.title}'s filesystem")
     except filesystem.FilesystemFull as error:
         raise BitwrenError(f"{error}{f'; and {why_not}' if why_not else ''}: {_SMALLER}") from error
-    return Region("filesystem", part.offset, made, f"{len(files)} files, {filesystem.used(made):,} bytes in use")
+    used = filesystem.read(made, "the filesystem").used
+    return Region("filesystem", part.offset, made, f"{len(files)} files, {used:,} bytes in use")
 
 
 def _not_flashed(board: Board) -> BitwrenError:

@@ -101,9 +101,9 @@ def _esp32(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _filesystem(data: bytes, address: int, name: str) -> dict[str, Any]:
-    files = filesystem.read(data, f"the filesystem in {name}")
-    listed = [{"path": path, "bytes": len(contents)} for path, contents in files.items()]
-    return {"address": address, "bytes": len(data), "used": filesystem.used(data), "files": listed}
+    found = filesystem.read(data, f"the filesystem in {name}")
+    listed = [{"path": path, "bytes": len(contents)} for path, contents in found.files.items()]
+    return {"address": address, "bytes": len(data), "used": found.used, "files": listed}
 
 
 def _bundle(data: bytes, address: int, name: str) -> dict[str, Any]:
