@@ -9,6 +9,7 @@ import pytest
 
 from bitwren.boards import ERASE, Board, all_boards, find_board, read_board
 from bitwren.errors import BitwrenError
+from bitwren_host.emulator import PICO_BLOCK, PICO_BLOCKS
 
 MINE = """\
 name = "mine"
@@ -72,6 +73,7 @@ def test_what_micropython_says_of_itself_is_one_boards() -> None:
 def test_stock_micropythons_filesystems() -> None:
     """Where ports/rp2/boards/*/mpconfigboard.h of MicroPython puts them: at the end of flash, of these sizes."""
     sizes = {board.name: board.part("filesystem").bytes // 1024 for board in SHIPPED if board.family == "rp2"}
+    assert sizes["pico"] * 1024 == PICO_BLOCK * PICO_BLOCKS
     assert sizes == {"pico": 1408, "pico-w": 848, "pico2": 3072, "pico2-riscv": 3072, "pico2-w": 2560}
 
 

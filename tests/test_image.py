@@ -354,6 +354,21 @@ def test_what_a_user_gets_wrong(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x.uf2").exists()
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_hostile_firmware_is_taken_or_refused(data: st.DataObject) -> None:
+    """Heads of blocks and images, tables, and texts, changed and cut."""
+    name, published = data.draw(st.sampled_from([("pico", rp2_firmware(size=5000)), ("esp32", esp_firmware("ESP32", size=5000))]))
+    changed = bytearray(published)
+    places = st.sampled_from([0, 512, 1024, TABLE - 0x1000, PROGRAM - 0x1000])
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[(data.draw(places) + data.draw(st.integers(0, 127))) % len(changed)] = data.draw(st.integers(0, 255))
+    del changed[data.draw(st.sampled_from([len(changed)] * 3 + [0, 3, 23, 512, 30_000, len(changed) - 512])) :]
+    with contextlib.suppress(BitwrenError):
+        regions = image.firmware_regions(find_board(name), bytes(changed), "x")
+        assert regions[-1].offset + len(regions[-1].data) <= find_board(name).part("filesystem").offset
+
+
 # --- Reading back ----------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import re
 from .boards import Board, all_boards
 from .errors import BitwrenError
 
-_VERSION = re.compile(rb"MicroPython v(\d+\.\d+[!-~]*) on \d{4}-\d\d-\d\d")
+_VERSION = re.compile(rb"MicroPython v(\d{1,3}\.\d{1,3}[!-~]{0,40}) on \d{4}-\d\d-\d\d")
 _MACHINE = re.compile(rb"; ([!-~][ -~]{2,80} with [A-Z0-9-]{2,20})[\0\r]")
 
 
