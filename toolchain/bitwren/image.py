@@ -134,8 +134,13 @@ def to_uf2(board: Board, image: Image) -> bytes:
 
     :raises FormatError: when regions overlap.
     """
-    family = board.boot.uf2_family
-    return uf2.write(Uf2(tuple(Run(XIP + region.offset, region.data, family) for region in image.regions), image.ignored))
+    runs: list[Run] = []
+    for region in image.regions:
+        # Erasing a sector takes some 50 ms, and most of a filesystem is empty.
+        pieces = filesystem.written(region.data) if region.name == "filesystem" else [(0, len(region.data))]
+        for begin, end in pieces:
+            runs.append(Run(XIP + region.offset + begin, region.data[begin:end], board.boot.uf2_family))
+    return uf2.write(Uf2(tuple(runs), image.ignored))
 
 
 def data_uf2(board: Board, region: Region) -> bytes:
