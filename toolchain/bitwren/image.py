@@ -77,7 +77,7 @@ def bundle_region(
     if len(data) > part.bytes:
         over = len(data) - part.bytes
         raise NoPlace(
-            f"the bundle is {len(data):,} bytes, {over:,} more than {board.name}'s data part has ({part.bytes:,}): {_SMALLER}"
+            f"the bundle is {len(data):,} bytes, {over:,} more than {board.name}'s data part has ({part.bytes:,})", _SMALLER
         )
     return Region("bundle", part.offset, data, "read in place" if board.family == "rp2" else f"partition {part.label}")
 
@@ -176,7 +176,7 @@ def _esp_regions(board: Board, firmware: bytes, name: str) -> list[Region]:
     if loader.size > table_at or not partitions.is_table(firmware[table_at:]):
         raise BitwrenError(f"{name} is a program alone, without boot loader and partition table: {_another(board)}")
     theirs = partitions.decode(firmware[table_at:], f"{name}'s partition table")
-    program_at = next((theirs_one.offset for theirs_one in theirs if theirs_one.type == partitions.TYPES["app"]), 0)
+    program_at = next((entry.offset for entry in theirs if entry.type == partitions.TYPES["app"]), 0)
     ours = board.part("firmware")
     if program_at != ours.offset:
         raise BitwrenError(
