@@ -8,6 +8,7 @@ from .boards import Board, all_boards
 from .errors import BitwrenError
 
 _VERSION = re.compile(rb"MicroPython v(\d{1,3}\.\d{1,3}[!-~]{0,40}) on \d{4}-\d\d-\d\d")
+_SOMETIMES = "Generic "  # the ESP32-C3's has it from 1.28 on, the ESP32's always had
 _MACHINE = re.compile(rb"; ([!-~][ -~]{2,80} with [A-Z0-9-]{2,20})[\0\r]")
 
 
@@ -28,7 +29,7 @@ def check(firmware: bytes, board: Board, name: str) -> str:
     if wanted is None:
         return version
     get = f"take {wanted.published} from {wanted.page}" if wanted.page else f"take one for {board.title}"
-    if machine and not _is_for(machine, board):
+    if machine and not is_for(machine, board):
         raise BitwrenError(f'{name} is for another board: it calls itself "{machine}"; {get}')
     if version and is_older(version, wanted.at_least):
         raise BitwrenError(f"{name} is MicroPython {version}, and bitwren needs {wanted.at_least} or later: {get}")
@@ -44,9 +45,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0])[:3])
 
 
-def _is_for(machine: str, board: Board) -> bool:
+def is_for(machine: str, board: Board) -> bool:
     """Whether a machine is a board: it begins as the board's does, and no other board's text fits it better."""
     assert board.firmware is not None
-    mine = board.firmware.machine
-    better = (other.firmware.machine for other in all_boards() if other.firmware and len(other.firmware.machine) > len(mine))
-    return machine.startswith(mine) and not any(machine.startswith(text) for text in better)
+    machine, mine = machine.removeprefix(_SOMETIMES), board.firmware.machine.removeprefix(_SOMETIMES)
+    texts = (other.firmware.machine.removeprefix(_SOMETIMES) for other in all_boards() if other.firmware)
+    return machine.startswith(mine) and not any(machine.startswith(text) and len(text) > len(mine) for text in texts)
