@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bitwren import micropython
 from bitwren.boards import ERASE, Board, all_boards, find_board, read_board
 from bitwren.errors import BitwrenError
+from bitwren_host.emulator import PICO_BLOCK, PICO_BLOCKS
 
 MINE = """\
 name = "mine"
@@ -69,9 +71,33 @@ def test_what_micropython_says_of_itself_is_one_boards() -> None:
     assert len(set(machines)) == len(machines)
 
 
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [  # as published firmwares print them
+        ("Raspberry Pi Pico with RP2040", "pico"),
+        ("Raspberry Pi Pico W with RP2040", "pico-w"),
+        ("Raspberry Pi Pico2 with RP2350", "pico2"),
+        ("Raspberry Pi Pico2 with RP2350-RISCV", "pico2-riscv"),
+        ("Raspberry Pi Pico 2 W with RP2350", "pico2-w"),
+        ("Generic ESP32 module with ESP32", "esp32"),
+        ("Generic ESP32 module with SPIRAM with ESP32", "esp32"),
+        ("Generic ESP32S3 module with ESP32S3", "esp32-s3"),
+        ("Generic ESP32S3 module with ESP32-S3", "esp32-s3"),
+        ("Generic ESP32S3 module with Octal-SPIRAM with ESP32S3", "esp32-s3-octal"),
+        ("ESP32C3 module with ESP32C3", "esp32-c3"),
+        ("Generic ESP32C3 module with ESP32C3", "esp32-c3"),
+        ("Waveshare RP2040-Zero with RP2040", None),
+    ],
+)
+def test_which_board_a_machine_is(machine: str, name: str | None) -> None:
+    fitting = [board.name for board in SHIPPED if board.firmware and micropython.is_for(machine, board)]
+    assert fitting == ([name] if name else [])
+
+
 def test_stock_micropythons_filesystems() -> None:
     """Where ports/rp2/boards/*/mpconfigboard.h of MicroPython puts them: at the end of flash, of these sizes."""
     sizes = {board.name: board.part("filesystem").bytes // 1024 for board in SHIPPED if board.family == "rp2"}
+    assert sizes["pico"] * 1024 == PICO_BLOCK * PICO_BLOCKS
     assert sizes == {"pico": 1408, "pico-w": 848, "pico2": 3072, "pico2-riscv": 3072, "pico2-w": 2560}
 
 
@@ -81,6 +107,8 @@ def test_a_users_own_board(tmp_path: Path) -> None:
     board = find_board(path)
     assert board == find_board(str(path)) == read_board(path)
     assert (board.name, board.part("filesystem").offset, board.boot.uf2_family) == ("mine", 0x100000, 0xE48BFF56)
+    assert micropython.is_for("Mine with RP2040", board)
+    assert not micropython.is_for("Raspberry Pi Pico with RP2040", board)
     assert (board.psram_bytes, board.emulator, board.usb.boot) == (0, "", ())
     assert board.firmware is not None
     assert board.firmware.at_least == "1.23"

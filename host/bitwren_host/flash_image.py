@@ -69,6 +69,9 @@ def merge(board: Board, made: Image) -> bytes:
 
     :raises BitwrenError: with what esptool said.
     """
+    installed = esptool_version()
+    if not installed:
+        raise BitwrenError("images for an ESP32 need esptool, which is not installed: pip install esptool")
     with tempfile.TemporaryDirectory(prefix="bitwren-image-") as temporary:
         folder = Path(temporary)
         output = folder / "merged.bin"
@@ -77,8 +80,8 @@ def merge(board: Board, made: Image) -> bytes:
             path = folder / f"{index}.bin"
             path.write_bytes(region.data)
             pieces += [hex(region.offset), str(path)]
-        new = esptool_version() >= 5  # which renamed its commands and options
-        name, size = ("merge-bin", "--flash-size") if new else ("merge_bin", "--flash_size")
+        # Version 5 renamed commands and options.
+        name, size = ("merge-bin", "--flash-size") if installed >= 5 else ("merge_bin", "--flash_size")
         command = [sys.executable, "-m", "esptool", "--chip", board.boot.esptool_chip, name, "-o", str(output)]
         command += [size, f"{board.flash_bytes >> 20}MB", *pieces]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -89,14 +92,11 @@ def merge(board: Board, made: Image) -> bytes:
 
 
 def esptool_version() -> int:
-    """The first number of the version of esptool that is installed.
-
-    :raises BitwrenError: when none is.
-    """
+    """The first number of the version of esptool that is installed; 0 where none is."""
     try:
         return int(version("esptool").partition(".")[0])
-    except PackageNotFoundError as error:
-        raise BitwrenError("images for an ESP32 need esptool, which is not installed: pip install esptool") from error
+    except PackageNotFoundError:
+        return 0
 
 
 def _bundle(directory: Path) -> dict[str, bytes]:

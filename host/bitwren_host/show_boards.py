@@ -48,7 +48,7 @@ def show_image(found: dict[str, Any]) -> Iterator[str]:
     if "chip" in found:
         yield f"  chip          {found['chip']}; goes to {found['starts_at']:#x} of flash"
     for part in found.get("partitions", []):
-        yield f"  partition     {part['offset']:#010x}  {part['bytes']:>9,} bytes  {part['label']} ({part['type']})"
+        yield f"  partition     {part['offset']:#010x}  {part['bytes']:>9,} bytes  {_printable(part['label'])} ({part['type']})"
     if "firmware" in found:
         firmware = found["firmware"]
         version, machine = firmware["version"] or "of unknown version", firmware["machine"] or "for an unknown board"
@@ -60,13 +60,18 @@ def show_image(found: dict[str, Any]) -> Iterator[str]:
             f"{len(system['files'])} files"
         )
         for file in system["files"]:
-            yield f"                {file['bytes']:>9,}  {file['path']}"
+            yield f"                {file['bytes']:>9,}  {_printable(file['path'])}"
     if "bundle" in found:
         bundle = found["bundle"]
         yield f"  bundle        {bundle['address']:#010x}  {bundle['bytes']:>9,} bytes, every checksum right"
         encoder, table = bundle["files"]
         yield f"                encoder {encoder['notes'].get('name', encoder['identity'])}, {encoder['bytes']:,} bytes"
         yield f"                table of {table['documents']:,} documents, {table['bits']} bits, {table['bytes']:,} bytes"
+
+
+def _printable(text: str) -> str:
+    """A name from a file of anyone's, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _size(count: int) -> str:

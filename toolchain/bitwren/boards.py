@@ -45,7 +45,7 @@ class Firmware:
     """The MicroPython of a board.
 
     :ivar micropython: MicroPython's own name of the board (``RPI_PICO``).
-    :ivar machine: how ``sys.implementation._machine`` begins; where several boards' fit, the longest is meant.
+    :ivar machine: how ``sys.implementation._machine`` begins, but for "Generic"; where several boards' fit, the longest is meant.
     :ivar page: where it is published. :ivar file: a pattern of the published file's name.
     :ivar at_least: the oldest version that bitwren runs on.
     """

@@ -16,6 +16,7 @@ BLOCK = 4096
 _DISK_VERSION = 0x00020000
 _READ = 32
 _MAGIC = b"littlefs"
+_MARGIN = 4  # blocks on either side of one with contents that are written all the same: 1 would do
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class FilesystemFull(BitwrenError):
 def image(files: Mapping[str, bytes], size: int, sizes: Sizes, what: str) -> bytes:
     """A filesystem of ``size`` bytes with ``files``: path on the board → contents. Folders are made as needed.
 
-    All of it is to be written: littlefs keeps metadata in pairs of blocks, and takes the newer one of whatever lies there.
+    What of it is to be written, if not all, says :func:`written`.
 
     :param what: whose filesystem it is, for an error: "the Pico's filesystem".
     :raises FilesystemFull: with by how much. :raises BitwrenError: for a path that cannot be.
@@ -57,6 +58,27 @@ def image(files: Mapping[str, bytes], size: int, sizes: Sizes, what: str) -> byt
         f"flash full: the files are {needed:,} bytes and {what} holds {size:,}, its own bookkeeping included: {over:,} too many",
         over,
     )
+
+
+def written(data: bytes) -> list[tuple[int, int]]:
+    """What of a new image must be written over an old filesystem: (begin, end) in bytes, in order.
+
+    Not all blocks without contents can be left out. A directory is a pair of blocks, of which littlefs takes the one with the
+    higher revision: where one was not used yet, an old filesystem's might be taken for it. But littlefs hands blocks out in a
+    row, so both lie side by side, the last block beside the first.
+    """
+    count = len(data) // BLOCK
+    needed: set[int] = set()
+    for block in range(count):
+        if block < 2 or data[block * BLOCK : (block + 1) * BLOCK] != b"\xff" * BLOCK:
+            needed.update((block + beside) % count for beside in range(-_MARGIN, _MARGIN + 1))
+    pieces: list[tuple[int, int]] = []
+    for block in sorted(needed):
+        begin = block * BLOCK
+        if pieces and pieces[-1][1] == begin:
+            begin = pieces.pop()[0]
+        pieces.append((begin, (block + 1) * BLOCK))
+    return pieces
 
 
 def _write(files: Mapping[str, bytes], blocks: int, sizes: Sizes) -> LittleFS | None:
@@ -84,33 +106,35 @@ def block_count(data: bytes, at: int = 0) -> int:
     return 0
 
 
-def read(data: bytes, name: str) -> dict[str, bytes]:
-    """All files of an image, by path without the first slash.
+@dataclass(frozen=True)
+class Contents:
+    """What a filesystem holds. :ivar files: by path without the first slash. :ivar used: bytes of the blocks in use."""
+
+    files: dict[str, bytes]
+    used: int
+
+
+def read(data: bytes, name: str) -> Contents:
+    """Read a whole image.
 
     :param name: what to call it in an error.
     :raises FormatError: when it is damaged.
     """
+    files: dict[str, bytes] = {}
     try:
         filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
         filesystem.context.buffer = bytearray(data)
         filesystem.mount()
-        files = {}
         for folder, _, names in filesystem.walk("/"):
             for file_name in names:
                 path = str(PurePosixPath(folder) / file_name)
+                if filesystem.stat(path).size > len(data):
+                    raise FormatError(f"{name} is damaged: {path} is larger than the filesystem")
                 with filesystem.open(path, "rb") as file:
                     files[path.lstrip("/")] = bytes(file.read())
+        return Contents(dict(sorted(files.items())), int(filesystem.used_block_count) * BLOCK)
     except (LittleFSError, OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{name} is damaged: {error}") from error
-    return dict(sorted(files.items()))
-
-
-def used(data: bytes) -> int:
-    """Bytes of the blocks in use in a filesystem that :func:`read` can read."""
-    filesystem = _open(len(data) // BLOCK, SIZES["rp2"], mount=False)
-    filesystem.context.buffer = bytearray(data)
-    filesystem.mount()
-    return int(filesystem.used_block_count) * BLOCK
 
 
 def _open(blocks: int, sizes: Sizes, mount: bool = True) -> LittleFS:

@@ -77,7 +77,7 @@ def bundle_region(
     if len(data) > part.bytes:
         over = len(data) - part.bytes
         raise NoPlace(
-            f"the bundle is {len(data):,} bytes, {over:,} more than {board.name}'s data part has ({part.bytes:,}): {_SMALLER}"
+            f"the bundle is {len(data):,} bytes, {over:,} more than {board.name}'s data part has ({part.bytes:,})", _SMALLER
         )
     return Region("bundle", part.offset, data, "read in place" if board.family == "rp2" else f"partition {part.label}")
 
@@ -134,8 +134,13 @@ def to_uf2(board: Board, image: Image) -> bytes:
 
     :raises FormatError: when regions overlap.
     """
-    family = board.boot.uf2_family
-    return uf2.write(Uf2(tuple(Run(XIP + region.offset, region.data, family) for region in image.regions), image.ignored))
+    runs: list[Run] = []
+    for region in image.regions:
+        # Erasing a sector takes some 50 ms, and most of a filesystem is empty.
+        pieces = filesystem.written(region.data) if region.name == "filesystem" else [(0, len(region.data))]
+        for begin, end in pieces:
+            runs.append(Run(XIP + region.offset + begin, region.data[begin:end], board.boot.uf2_family))
+    return uf2.write(Uf2(tuple(runs), image.ignored))
 
 
 def data_uf2(board: Board, region: Region) -> bytes:
@@ -171,7 +176,7 @@ def _esp_regions(board: Board, firmware: bytes, name: str) -> list[Region]:
     if loader.size > table_at or not partitions.is_table(firmware[table_at:]):
         raise BitwrenError(f"{name} is a program alone, without boot loader and partition table: {_another(board)}")
     theirs = partitions.decode(firmware[table_at:], f"{name}'s partition table")
-    program_at = next((theirs_one.offset for theirs_one in theirs if theirs_one.type == partitions.TYPES["app"]), 0)
+    program_at = next((entry.offset for entry in theirs if entry.type == partitions.TYPES["app"]), 0)
     ours = board.part("firmware")
     if program_at != ours.offset:
         raise BitwrenError(
@@ -200,7 +205,8 @@ def _filesystem(board: Board, files: Mapping[str, bytes], why_not: str) -> Regio
         made = filesystem.image(files, part.bytes, filesystem.SIZES[board.family], f"{board.title}'s filesystem")
     except filesystem.FilesystemFull as error:
         raise BitwrenError(f"{error}{f'; and {why_not}' if why_not else ''}: {_SMALLER}") from error
-    return Region("filesystem", part.offset, made, f"{len(files)} files, {filesystem.used(made):,} bytes in use")
+    used = filesystem.read(made, "the filesystem").used
+    return Region("filesystem", part.offset, made, f"{len(files)} files, {used:,} bytes in use")
 
 
 def _not_flashed(board: Board) -> BitwrenError:

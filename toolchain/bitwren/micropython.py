@@ -7,7 +7,8 @@ import re
 from .boards import Board, all_boards
 from .errors import BitwrenError
 
-_VERSION = re.compile(rb"MicroPython v(\d+\.\d+[!-~]*) on \d{4}-\d\d-\d\d")
+_VERSION = re.compile(rb"MicroPython v(\d{1,3}\.\d{1,3}[!-~]{0,40}) on \d{4}-\d\d-\d\d")
+_SOMETIMES = "Generic "  # the ESP32-C3's has it from 1.28 on, the ESP32's always had
 _MACHINE = re.compile(rb"; ([!-~][ -~]{2,80} with [A-Z0-9-]{2,20})[\0\r]")
 
 
@@ -47,6 +48,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 def is_for(machine: str, board: Board) -> bool:
     """Whether a machine is a board: it begins as the board's does, and no other board's text fits it better."""
     assert board.firmware is not None
-    mine = board.firmware.machine
-    better = (other.firmware.machine for other in all_boards() if other.firmware and len(other.firmware.machine) > len(mine))
-    return machine.startswith(mine) and not any(machine.startswith(text) for text in better)
+    machine, mine = machine.removeprefix(_SOMETIMES), board.firmware.machine.removeprefix(_SOMETIMES)
+    texts = (other.firmware.machine.removeprefix(_SOMETIMES) for other in all_boards() if other.firmware)
+    return machine.startswith(mine) and not any(machine.startswith(text) and len(text) > len(mine) for text in texts)

@@ -12,6 +12,7 @@ from .container import PAGE
 from .errors import FormatError
 
 KINDS = ("uf2", "esp32", "partition")
+_MOST_FLASH = 16 << 20  # that these chips map
 _SIZE_AT = 8  # of a bundle's file, in its first page
 
 
@@ -49,19 +50,29 @@ def _uf2(data: bytes, name: str) -> dict[str, Any]:
     version, machine = micropython.describe(b"".join(run.data for run in content.runs))
     if version or machine:
         found["firmware"] = {"version": version, "machine": machine}
-    for run in pieces:
+    for index, run in enumerate(pieces):
         at = 0
         while at < len(run.data):
-            blocks = filesystem.block_count(run.data, at)
-            size = blocks * filesystem.BLOCK
-            if blocks and at + size <= len(run.data):
-                found["filesystem"] = _filesystem(run.data[at : at + size], run.address + at, name)
+            size = filesystem.block_count(run.data, at) * filesystem.BLOCK
+            if 0 < size <= _MOST_FLASH:
+                found["filesystem"] = _filesystem(_flash(pieces[index:], run.address + at, size), run.address + at, name)
                 at += size
                 continue
             if run.data[at : at + 4] == lower.MAGIC.encode():
                 found["bundle"] = _bundle(run.data[at:], run.address + at, name)
             at += PAGE - (run.address + at) % PAGE
     return found
+
+
+def _flash(runs: Sequence[uf2.Run], address: int, size: int) -> bytes:
+    """Flash from an address on; 0xFF where nothing is written."""
+    flash = bytearray(b"\xff" * size)
+    for run in runs:
+        skip = max(0, address - run.address)
+        if run.address < address + size and skip < len(run.data):
+            piece = run.data[skip : address + size - run.address]
+            flash[run.address + skip - address : run.address + skip - address + len(piece)] = piece
+    return bytes(flash)
 
 
 def _joined(runs: Sequence[uf2.Run]) -> list[uf2.Run]:
@@ -101,9 +112,9 @@ def _esp32(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _filesystem(data: bytes, address: int, name: str) -> dict[str, Any]:
-    files = filesystem.read(data, f"the filesystem in {name}")
-    listed = [{"path": path, "bytes": len(contents)} for path, contents in files.items()]
-    return {"address": address, "bytes": len(data), "used": filesystem.used(data), "files": listed}
+    found = filesystem.read(data, f"the filesystem in {name}")
+    listed = [{"path": path, "bytes": len(contents)} for path, contents in found.files.items()]
+    return {"address": address, "bytes": len(data), "used": found.used, "files": listed}
 
 
 def _bundle(data: bytes, address: int, name: str) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def _what_to_do(board: Board, made: FlashImage, output: Path) -> str:
     if board.family == "rp2":
         return f"{board.boot.how} Copy {output} to that drive."
     chip, baud = board.boot.esptool_chip, board.boot.baud
-    write = "write-flash" if flash_image.esptool_version() >= 5 else "write_flash"
-    return f"esptool --chip {chip} --baud {baud} {write} {made.offset:#x} {output}"
+    command, write = ("esptool.py", "write_flash") if flash_image.esptool_version() == 4 else ("esptool", "write-flash")
+    return f"{command} --chip {chip} --baud {baud} {write} {made.offset:#x} {output}"
 
 
 def _fields(board: Board, made: FlashImage, output: Path) -> dict[str, Any]:
