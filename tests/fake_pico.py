@@ -171,7 +171,8 @@ class StandInPico(FakePico):
         super().__init__(folder, plugged, **how)
         if self.location:
             plugged.locations[str(self.drive)] = self.location
-        runs = {"version": [1, 25, 0], "mpy": mpy(ARMV6M), "machine": self.machine, "heap": 190_000, "bitwren": False}
+        runs = {"version": [1, 25, 0], "mpy": mpy(ARMV6M), "machine": self.machine, "heap": 190_000}
+        runs |= {"bitwren": True, "native": "armv6m", "notice": None, "bundle": None}
         self.board = MicroPython({"crc32": self._sums, "def look": runs, "first": self._first}, bundle)
 
     def _sums(self, script: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from bitwren.image import Region
 from bitwren_host import flash_image
 from bitwren_host.cli import main
 from bitwren_host.flash.esp32 import Esptool
-from bitwren_host.flash.payload import split
+from bitwren_host.flash.payload import esp32_regions
 from bitwren_host.flash.work import HALF, UNTOUCHED, Stopped, Work
 
 command = importlib.import_module("bitwren_host.cli.flash")  # the package has the click command by this name
@@ -72,7 +72,8 @@ def in_partition(board: Board) -> MicroPython:
 
     arch = RV32IMC if board.chip == "ESP32-C3" else XTENSAWIN
     assert board.firmware
-    runs = {"version": [1, 25, 0], "mpy": mpy(arch), "machine": board.firmware.machine, "heap": 160_000, "bitwren": False}
+    runs = {"version": [1, 25, 0], "mpy": mpy(arch), "machine": board.firmware.machine, "heap": 160_000}
+    runs |= {"bitwren": True, "native": "xtensawin", "notice": None, "bundle": None}
     parts = {"parts": [[part.offset, part.bytes, part.label] for part in board.parts if part.kind.startswith("data")]}
     return MicroPython({"def look": runs, "Partition": parts}, read)
 
@@ -126,7 +127,7 @@ def test_a_board_is_flashed_read_back_and_asked(
             "mac": ":".join(f"{octet:02x}" for octet in MAC),
             "board": name,
         }
-        regions = split(image.data, 0)
+        regions = esp32_regions(board, image.data, "image")
         check_memory(rom, regions)
         for region in image.regions:
             # Of the boot loader esptool changes the flash's size; of the filesystem, blocks without contents are left out.
@@ -149,7 +150,7 @@ def test_a_bundle_alone_and_an_image_by_esptools_stub(
             rom.memory[:] = bytes(board.flash_bytes)
             rom.stub = False  # it was reset
             assert run(monkeypatch, "--board", "esp32-c3", "-p", rom.port, "--only", "data", *given) == 0, capsys.readouterr()
-            check_memory(rom, split(made.data, made.offset))
+            check_memory(rom, made.regions)
         rom.stub = False
         assert run(monkeypatch, "--board", "esp32-c3", "-p", rom.port, "--image", image) == 0, capsys.readouterr()
         assert rom.stub
@@ -221,7 +222,8 @@ def test_one_lost_byte_is_sent_again(tmp_path: Path, faq: Path, monkeypatch: pyt
             run(monkeypatch, "--no-stub", "--board", "esp32", faq, "--firmware", published(board, tmp_path), "--port", rom.port)
             == 0
         )
-        check_memory(rom, split(flash_image.make(board, faq, tmp_path / "esp32.bin").data, 0))
+        made = flash_image.make(board, faq, tmp_path / "esp32.bin")
+        check_memory(rom, esp32_regions(board, made.data, "image"))
 
 
 def test_what_is_no_boot_loader() -> None:
@@ -275,15 +277,3 @@ def test_all_boards_side_by_side(
     assert f"wrong board: {roms[1].port} is an ESP32" in said.err
     assert f"{roms[2].port}: its flash does not take" in said.err
     assert said.err.splitlines()[-1] == f"bitwren: 2 of 4 boards not flashed: {', '.join(bad)}"
-
-
-def test_a_merged_file_without_its_gaps() -> None:
-    sector, empty = bytes(range(256)) * 16, b"\xff" * 4096
-    data = empty * 5 + sector + empty * 3 + sector * 2 + empty * 4 + sector + b"end"
-    regions = split(data, 0x1000)
-    assert [(region.offset, len(region.data)) for region in regions] == [(0x6000, 6 * 4096), (0x10000, 4099)]
-    whole = bytearray(b"\xff" * len(data))
-    for region in regions:
-        whole[region.offset - 0x1000 : region.offset - 0x1000 + len(region.data)] = region.data
-    assert whole == data
-    assert split(empty * 9, 0) == ()

@@ -37,7 +37,8 @@ from bitwren_host.ports import Drive
 command = importlib.import_module("bitwren_host.cli.flash")  # the package has the click command by this name
 PICO = find_board("pico")
 DATA = PICO.part("data")
-RUNS = {"version": [1, 25, 0], "mpy": mpy(4), "machine": "Raspberry Pi Pico with RP2040", "heap": 190_000, "bitwren": False}
+RUNS = {"version": [1, 25, 0], "mpy": mpy(4), "machine": "Raspberry Pi Pico with RP2040", "heap": 190_000, "bitwren": True}
+RUNS |= {"native": "armv6m", "notice": None, "bundle": None}
 WHOLE = f"flash the board whole, with its firmware (without --only data). {UNTOUCHED}"
 
 
@@ -142,7 +143,6 @@ def test_a_table_of_another_encoder(faq: Path, tmp_path: Path, told: Told) -> No
 
 
 def test_images_for_other_boards(image: Path, tmp_path: Path, told: Told) -> None:
-    (tmp_path / "c3.bin").write_bytes(bytes(0))
     assert told("--board", "pico2", "--image", image) == (
         "wrong board: pico.uf2 is for RP2040, and a Raspberry Pi Pico 2 has an RP2350"
     )
@@ -150,7 +150,12 @@ def test_images_for_other_boards(image: Path, tmp_path: Path, told: Told) -> Non
     esp = tmp_path / "s3.bin"
     esp.write_bytes(firmware("ESP32-S3"))
     assert told("--board", "esp32-c3", "--image", esp) == (
-        f"wrong board: {esp} is for the ESP32-S3, and an ESP32-C3 with 4 MB of flash has an ESP32-C3"
+        "wrong board: s3.bin is for the ESP32-S3, and an ESP32-C3 with 4 MB of flash has an ESP32-C3"
+    )
+    published = tmp_path / "c3.bin"
+    published.write_bytes(firmware("ESP32-C3"))
+    assert told("--board", "esp32-c3", "--image", published).startswith(
+        "c3.bin has another partition table than esp32-c3: make it"
     )
     assert told("--board", "esp32-c3", "--image", esp, "--only", "data").startswith(f"{esp} is no bundle for a data part")
     assert told("--board", "pico", "--image", image, "--only", "data") == (
@@ -197,13 +202,17 @@ def test_a_port_that_cannot_be_opened(image: Path, told: Told) -> None:
         ({"version": [1, 22, 2]}, f"PORT runs MicroPython 1.22.2, too old: bitwren needs 1.23 or later; {WHOLE}"),
         ({"mpy": mpy(4, sub=2)}, f"PORT loads native modules of .mpy ABI 6.2, and bitwren's are 6.3; {WHOLE}"),
         ({"mpy": mpy(7)}, f"PORT loads native modules for armv7emsp, and a Raspberry Pi Pico's are armv6m; {WHOLE}"),
+        (
+            {"bitwren": False, "native": None},
+            f"PORT has no bitwren that starts, to read a bundle with: .*. {UNTOUCHED}",
+        ),
         ({"heap": 40_000}, f"RAM too small: PORT has 39 KB of heap, and a search takes 80. Free some: .*. {UNTOUCHED}"),
         (
             {},
             f"PORT has something else than a bundle at 0x60000 of flash, perhaps its firmware; .*{UNTOUCHED}",
         ),
     ],
-    ids=["wrong board", "too old", "wrong ABI", "wrong architecture", "RAM", "no place"],
+    ids=["wrong board", "too old", "wrong ABI", "wrong architecture", "no bitwren", "RAM", "no place"],
 )
 def test_a_firmware_that_cannot_stay(reports: dict[str, object], wanted: str, faq: Path, told: Told, plugged: Plugged) -> None:
     board = MicroPython({"def look": RUNS | reports, "first": {"first": "00b5f8bd"}})
@@ -216,13 +225,7 @@ def test_a_firmware_that_cannot_stay(reports: dict[str, object], wanted: str, fa
 
 
 def test_an_esp32_with_another_partition_table(faq: Path, told: Told, plugged: Plugged) -> None:
-    runs = {
-        "version": [1, 25, 0],
-        "mpy": mpy(10),
-        "machine": "Generic ESP32 module with ESP32",
-        "heap": 160_000,
-        "bitwren": False,
-    }
+    runs = RUNS | {"mpy": mpy(10), "machine": "Generic ESP32 module with ESP32"}
     board = MicroPython({"def look": runs, "Partition": {"parts": [[0x9000, 0x6000, "nvs"], [0x200000, 0x200000, "vfs"]]}})
     with PtyBoard(board.hear) as line:
         assert told("--board", "esp32", faq, "--only", "data", "-p", line.port).startswith(
@@ -324,8 +327,8 @@ def test_a_board_that_does_not_start(image: Path, told: Told, patience: Patience
     patience.start = 2
     with StandInPico(tmp_path, plugged, in_flash, starts=False).start() as pico:
         assert told("--board", "pico", "--image", image).removeprefix(f"{pico.drive}: ") == (
-            "the image was copied, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board and plug it in; "
-            "if a drive appears, run this again, else see `bitwren doctor`"
+            "the image was copied, but no serial port of a Raspberry Pi Pico appeared within 2 s: unplug the board and plug it "
+            "in; if a drive appears, run this again, else see `bitwren doctor`"
         )
 
 
@@ -380,13 +383,7 @@ def test_all_picos_side_by_side(
     second = StandInPico(tmp_path / "b", plugged, lambda flash: bundle, location="1-2" if located else "").start()
     third = StandInPico(tmp_path / "c", plugged, lambda flash: bundle, location="1-3" if located else "", decay=XIP).start()
     with first, second, third:
-        runs = {
-            "version": [1, 25, 0],
-            "mpy": mpy(4),
-            "machine": "Raspberry Pi Pico W with RP2040",
-            "heap": 190_000,
-            "bitwren": False,
-        }
+        runs = RUNS | {"machine": "Raspberry Pi Pico W with RP2040"}
         with PtyBoard(MicroPython({"def look": runs}).hear) as stranger:
             plugged.plug(stranger.port, location="1-4" if located else "")
             while not first.port:

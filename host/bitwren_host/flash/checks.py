@@ -56,6 +56,11 @@ def check_kept(board: Board, found: probe.Board) -> None:
     wanted = board.arch.removesuffix("_zbb")
     if found.arch not in (wanted, "none"):
         raise BitwrenError(f"{found.port} loads native modules for {found.arch}, and {a(board)}'s are {wanted}; {whole}")
+    if found.native is None:
+        raise BitwrenError(
+            f"{found.port} has no bitwren that starts, to read a bundle with: flash the board whole, or bitwren "
+            f"deploy. {UNTOUCHED}"
+        )
     if found.heap < NEEDED_HEAP:
         raise BitwrenError(
             f"RAM too small: {found.port} has {found.heap // 1024} KB of heap, and a search takes {NEEDED_HEAP // 1024}. Free "

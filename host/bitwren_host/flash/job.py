@@ -76,7 +76,6 @@ def _flash_rp2(
     rp2.copy(payload.file, drive, work)
     location = drive.location or place.location
     port = rp2.wait_for_start(board, before, drive, computer, claims, location, work)
-    work.state = "The board is flashed, but was not read back: run `bitwren doctor`, or this again"
     rp2.verify(port, uf2.read(payload.file, "the image").runs, work)
     return _ask(board, place, port, payload, options, work, {"drive": str(drive.path)})
 
@@ -117,7 +116,7 @@ def _look(board: Board, port: str, keeps_firmware: bool, work: Work) -> probe.Bo
 
 def _ask(board: Board, place: Place, port: str, payload: Payload, options: Options, work: Work, details: dict[str, Any]) -> Done:
     written = sum(len(region.data) for region in payload.regions)
-    work.state = "The board is flashed and read back; it was not asked: bitwren doctor"
+    work.state = "The board is flashed and read back, but was not asked: see `bitwren doctor`"
     reply = question.ask(port, payload.bundle, work, options.query) if payload.answers else None
     work.at("done", written, written)
     return Done(place.name, port, written, reply, details | {"board": board.name})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitwren import esp_image, image, uf2
+from bitwren import esp_image, filesystem, image, lower, partitions, uf2
 from bitwren.boards import Board
 from bitwren.bundle import Bundle
 from bitwren.container import read_file
@@ -14,10 +14,6 @@ from bitwren.image import XIP, Region
 
 from .. import flash_image
 from .work import a
-
-SECTOR = 4096
-_GAP = 4
-"""Sectors that hold nothing (0xFF) from which on a merged file is written in two: so that a board keeps what lies there."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +52,18 @@ def prepare(board: Board, directory: Path | None, firmware: Path | None, file: P
     made = (flash_image.make_data if data_only else flash_image.make)(board, directory, firmware)
     if board.family == "rp2":
         return Payload(_uf2_regions(board, made.data, "the image"), made.data, data_only, bundle)
-    return Payload(split(made.data, made.offset), b"", data_only, bundle)
+    if data_only:
+        return Payload(made.regions, b"", True, bundle)
+    return Payload(esp32_regions(board, made.data, "the image"), b"", False, bundle)
 
 
 def _bare(board: Board, firmware: Path) -> Payload:
-    """MicroPython as it is published, with what its own file says of partitions."""
+    """MicroPython as it is published, with its own partition table and settings as from the factory."""
     data = read_file(firmware)
     image.firmware_regions(board, data, firmware.name)  # for its checks
     if board.family == "rp2":
         return Payload(_uf2_regions(board, data, firmware.name), data, answers=False)
-    return Payload(split(data, board.boot.offset), answers=False)
+    return Payload((Region("MicroPython", board.boot.offset, data),), answers=False)
 
 
 def _of_file(board: Board, path: Path, bundle: Bundle | None, data_only: bool) -> Payload:
@@ -80,30 +78,43 @@ def _of_file(board: Board, path: Path, bundle: Bundle | None, data_only: bool) -
     if uf2.is_uf2(data):
         raise BitwrenError(f"wrong board: {path} is a UF2, for a Pico's boot loader; {a(board)} takes a .bin")
     if data_only:
-        if data[:4] != b"BWE1":
+        if data[:4] != lower.MAGIC.encode():
             raise BitwrenError(f"{path} is no bundle for a data part: make one with bitwren image --only data")
-        return Payload(split(data, board.part("data").offset), b"", True, bundle)
-    loader = esp_image.parse(data[board.boot.offset :], str(path))
+        return Payload((Region("data", board.part("data").offset, data),), b"", True, bundle)
+    return Payload(esp32_regions(board, data, path.name), b"", False, bundle)
+
+
+def esp32_regions(board: Board, data: bytes, name: str) -> tuple[Region, ...]:
+    """What of a merged file is written: neither its gaps, where a board keeps its settings, nor empty blocks of the filesystem.
+
+    :param name: what to call it in an error.
+    :raises BitwrenError: when it is for another chip or flash map, or damaged.
+    """
+    begin, table = board.boot.offset, partitions.encode(partitions.of_board(board))
+    loader = esp_image.parse(data[begin : partitions.OFFSET], name)
     if loader.chip != board.chip:
-        raise BitwrenError(f"wrong board: {path} is for the {loader.chip}, and {a(board)} has an {board.chip}")
-    return Payload(split(data, 0), b"", False, bundle)
-
-
-def split(data: bytes, start: int) -> tuple[Region, ...]:
-    """What a merged file holds, without its gaps."""
-    regions: list[Region] = []
-    begin, gap = -1, 0
-    sectors = -(-len(data) // SECTOR)
-    for sector in range(sectors + 1):
-        piece = data[sector * SECTOR : (sector + 1) * SECTOR]
-        empty = piece.count(b"\xff") == len(piece)
-        if not empty and begin < 0:
-            begin = sector
-        gap = gap + 1 if empty else 0
-        if begin >= 0 and (gap >= _GAP or sector == sectors):
-            end = min(len(data), (sector + 1 - gap) * SECTOR)
-            regions.append(Region(f"{start + begin * SECTOR:#x}", start + begin * SECTOR, data[begin * SECTOR : end]))
-            begin = -1
+        raise BitwrenError(f"wrong board: {name} is for the {loader.chip}, and {a(board)} has an {board.chip}")
+    if data[partitions.OFFSET :][: len(table)] != table:
+        raise BitwrenError(
+            f"{name} has another partition table than {board.name}: make it with bitwren image --board {board.name}"
+        )
+    regions = [
+        Region("boot loader", begin, data[begin : begin + loader.size]),
+        Region("partition table", partitions.OFFSET, table),
+    ]
+    for part in board.parts:
+        contents = data[part.offset : part.end]
+        if part.name == "firmware":
+            pieces = [(0, esp_image.parse(contents, name).size)]
+        elif part.name == "filesystem":
+            contents = contents.ljust(part.bytes, b"\xff")
+            pieces = filesystem.written(contents)
+        elif part.name == "data" and contents[:4] == lower.MAGIC.encode():
+            size = int.from_bytes(contents[8:12], "little")
+            pieces = [(0, size + int.from_bytes(contents[size + 8 : size + 12], "little"))]
+        else:
+            continue
+        regions += [Region(part.name, part.offset + begin, contents[begin:end]) for begin, end in pieces]
     return tuple(regions)
 
 

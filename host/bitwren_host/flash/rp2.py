@@ -15,7 +15,9 @@ from bitwren.errors import BitwrenError
 from bitwren.uf2 import Run
 
 from .. import raw_repl
+from ..port_access import check_port
 from ..ports import INFO_FILE, Computer, Drive, SerialPort
+from ..serial_link import LinkError
 from .choose import Place
 from .work import UNTOUCHED, Work, a
 
@@ -103,6 +105,7 @@ def copy(uf2: bytes, drive: Drive, work: Work) -> None:
     except OSError as error:
         if done < len(uf2) and not _took_all(error, done, len(uf2)):
             raise BitwrenError(_unwritten(drive, error, done, len(uf2), work)) from error
+    work.state = "The image was copied, but not read back: see `bitwren doctor`, or run this again"
     work.at("writing", len(uf2), len(uf2))
 
 
@@ -166,14 +169,15 @@ def verify(port: str, runs: Sequence[Run], work: Work) -> None:
 
 
 def _retried(port: str, script: bytes, work: Work) -> dict[str, Any]:
-    """What a script finds on a board that is just starting."""
+    """What a script finds on a board that is just starting: its port may take a moment until it can be used."""
 
     def look() -> dict[str, Any] | None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(LinkError):
             return raw_repl.ask(port, script, work.patience.verify, work.patience.repl)
         return None
 
     found = work.wait_for("reading back", look, work.patience.start)
     if found is None:
+        check_port(port)
         raise BitwrenError(f"{port} appeared, but MicroPython does not answer there: unplug the board and plug it in again")
     return found
