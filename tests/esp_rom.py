@@ -13,7 +13,6 @@ import os
 import pty
 import select
 import struct
-import termios
 import threading
 import tty
 import zlib
@@ -63,7 +62,7 @@ CRYSTAL = 40_000_000
 
 @dataclass
 class Faults:
-    """What goes wrong; each is counted in blocks of data written, None or False: never.
+    """What goes wrong; blocks of data are counted from 1 on, None or False: never.
 
     :ivar lose: the data block of which a byte is lost on the line. :ivar losses: how often. :ivar stall: the data block that is
         never answered, nor is anything after it. :ivar unplug: the data block at which the port vanishes.
@@ -100,7 +99,7 @@ class EspRom:
         self.error: BaseException | None = None
         self._registers: dict[int, int] = {}
         self.stub = False  # whether a stub was sent and started: its answers are shorter
-        self._writing = self._left = 0
+        self._writing = 0
         self._inflate = zlib.decompressobj()
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -230,7 +229,7 @@ class EspRom:
             raise Refused(FLASH_WRITE_ERROR)
         end = min(self.flash_bytes, -(-(offset + size) // SECTOR) * SECTOR)
         self.memory[offset:end] = b"\xff" * (end - offset)
-        self._writing, self._left = offset, size
+        self._writing = offset
         self._inflate = zlib.decompressobj()
 
     def _data(self, command: int, data: bytes, checksum: int) -> None:
@@ -276,7 +275,7 @@ class EspRom:
             self._registers[spi] = 0
             opcode = self._registers.get(spi + self.chip.usr + 8, 0) & 0xFF
             # RDID: manufacturer, type, and the capacity as a power of two.
-            answer = 0x4020 | 0xC8 if opcode == 0x9F else 0
+            answer = 0
             if opcode == 0x9F:
                 answer = (self.flash_bytes.bit_length() - 1) << 16 | 0x40 << 8 | 0xC8
             self._registers[spi + self.chip.data] = answer
@@ -293,15 +292,6 @@ class EspRom:
 
 class Refused(Exception):
     """A command that the ROM answers with an error."""
-
-
-def baud_of(port: str) -> int:
-    """The speed that a pseudo-terminal is set to, as termios has it."""
-    descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
-    try:
-        return int(termios.tcgetattr(descriptor)[4])
-    finally:
-        os.close(descriptor)
 
 
 def _checksum(data: bytes) -> int:

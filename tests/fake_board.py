@@ -15,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from bitwren import lower
+from bitwren import table as tables
 from bitwren.bundle import Bundle
 from bitwren_host.ports import Computer
 
@@ -144,6 +146,13 @@ class Plugged:
     def unplug(self, device: str) -> None:
         """A serial port vanishes."""
         self.ports[:] = [port for port in self.ports if port.device != device]
+
+
+def read_bundle(data: bytes) -> Bundle:
+    """The bundle that begins a data part: the encoder, and the table right behind it."""
+    size = int.from_bytes(data[8:12], "little")
+    length = int.from_bytes(data[size + 8 : size + 12], "little")
+    return Bundle(lower.read(data[:size], "encoder"), tables.read(data[size : size + length], "table"))
 
 
 def make_drive(path: Path, board_id: str = "RPI-RP2") -> Path:

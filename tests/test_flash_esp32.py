@@ -13,10 +13,8 @@ import pytest
 from board_bundle import make_bundle, make_encoder, write_bundle
 from esp_firmware import firmware
 from esp_rom import CHIPS, MAC, EspRom, Faults
-from fake_board import RV32IMC, XTENSAWIN, MicroPython, Plugged, mpy
+from fake_board import RV32IMC, XTENSAWIN, MicroPython, Plugged, mpy, read_bundle
 
-from bitwren import lower
-from bitwren import table as tables
 from bitwren.boards import Board, find_board
 from bitwren.bundle import Bundle
 from bitwren.errors import BitwrenError
@@ -63,19 +61,13 @@ def published(board: Board, folder: Path) -> Path:
 def in_partition(board: Board) -> MicroPython:
     """A console that answers from the data partition of the flash, as the board's own would."""
 
-    def read(flash: bytes) -> Bundle:
-        part = board.part("data")
-        data = flash[part.offset : part.end]
-        size = int.from_bytes(data[8:12], "little")
-        length = int.from_bytes(data[size + 8 : size + 12], "little")
-        return Bundle(lower.read(data[:size], "encoder"), tables.read(data[size : size + length], "table"))
-
+    data = board.part("data")
     arch = RV32IMC if board.chip == "ESP32-C3" else XTENSAWIN
     assert board.firmware
     runs = {"version": [1, 25, 0], "mpy": mpy(arch), "machine": board.firmware.machine, "heap": 160_000}
     runs |= {"bitwren": True, "native": "xtensawin", "notice": None, "bundle": None}
     parts = {"parts": [[part.offset, part.bytes, part.label] for part in board.parts if part.kind.startswith("data")]}
-    return MicroPython({"def look": runs, "Partition": parts}, read)
+    return MicroPython({"def look": runs, "Partition": parts}, lambda flash: read_bundle(flash[data.offset : data.end]))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import re
 import signal
@@ -17,12 +18,11 @@ import pytest
 from board_bundle import make_bundle, make_encoder, write_bundle
 from esp_firmware import firmware
 from esp_rom import CHIPS, EspRom, Faults
-from fake_board import MicroPython, Plugged, PtyBoard, make_drive, mpy
+from fake_board import MicroPython, Plugged, PtyBoard, make_drive, mpy, read_bundle
 from fake_pico import StandInPico
 from rich.console import Console
 
-from bitwren import lower, uf2
-from bitwren import table as tables
+from bitwren import uf2
 from bitwren.boards import find_board
 from bitwren.bundle import Bundle
 from bitwren.edit import delete
@@ -76,10 +76,7 @@ def image(tmp_path: Path) -> Path:
 
 def in_flash(flash: bytes) -> Bundle:
     """The bundle in a Pico's data part."""
-    data = flash[DATA.offset : DATA.end]
-    size = int.from_bytes(data[8:12], "little")
-    length = int.from_bytes(data[size + 8 : size + 12], "little")
-    return Bundle(lower.read(data[:size], "encoder"), tables.read(data[size : size + length], "table"))
+    return read_bundle(flash[DATA.offset : DATA.end])
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -466,11 +463,16 @@ def test_micropython_alone(
 
 def test_a_failure_of_one_is_not_the_others() -> None:
     def flash(number: int, work: Work) -> int:
+        work.at("writing", 1, 2)
         if number == 1:
             raise BitwrenError("it failed")
         return number
 
-    assert many.run(["a", "b", "c"], flash, Console(stderr=True), Patience()) == [0, Failure("b", "it failed"), 2]
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=100)
+    assert many.run(["/dev/a", "/dev/b", "/dev/c"], flash, console, Patience()) == [0, Failure("/dev/b", "it failed"), 2]
+    lines = [line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.getvalue())) if line.strip()]
+    assert [line.split()[:2] for line in lines[-3:]] == [["/dev/a", "writing"], ["/dev/b", "failed"], ["/dev/c", "writing"]]
 
 
 def test_checks_that_pass(bundle: Bundle) -> None:

@@ -22,9 +22,9 @@ from .work import HALF_A_BUNDLE, Work
 
 @dataclass(frozen=True)
 class Options:
-    """How boards are flashed. :ivar baud: for esptool; 0: the board file's. :ivar query: to ask.
+    """How boards are flashed.
 
-    :ivar stub: see :class:`.Esptool`, as for the rest.
+    :ivar baud: for esptool; 0: the board file's. :ivar stub: see :mod:`.esp32`. :ivar query: as of :func:`.question.ask`.
     """
 
     baud: int = 0
