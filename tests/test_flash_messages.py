@@ -385,6 +385,7 @@ def test_all_picos_side_by_side(
             plugged.plug(stranger.port, location="1-4" if located else "")
             while not first.port:
                 first._thread.join(0.01)
+                assert first._thread.is_alive()
             assert run(monkeypatch, "--board", "pico", "--image", image, faq, "--all", "--json") == 1
             said = capsys.readouterr()
             good, bad = [], []
