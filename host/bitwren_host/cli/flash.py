@@ -107,5 +107,6 @@ def _line(result: Done | Failure) -> str:
         return text
     text += f"; {result.reply.documents} documents, {result.reply.native}"
     if result.reply.query:
-        text += f"\n  {result.reply.query}\n  → {result.reply.answer}"
+        asked = "" if result.reply.query == result.reply.answer else f"\n  {result.reply.query}"  # its own words, without texts
+        text += f"{asked}\n  → {result.reply.answer}"
     return text
