@@ -100,7 +100,9 @@ class Told:
         said = self._capsys.readouterr()
         assert (status, said.out) == (1, ""), said
         assert "Traceback" not in said.err
-        return said.err.splitlines()[0].removeprefix("bitwren: ")
+        (sentence,) = said.err.splitlines()
+        assert sentence.startswith("bitwren: ")
+        return sentence.removeprefix("bitwren: ")
 
 
 @pytest.fixture

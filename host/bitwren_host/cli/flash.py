@@ -79,14 +79,16 @@ def flash(
         console,
         Patience(),
     )
+    failed = [result for result in results if isinstance(result, Failure)]
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], ensure_ascii=False, indent=2))
-    else:
+    elif every or not failed:
         for result in results:
             click.echo(_line(result), err=isinstance(result, Failure))
-    failed = [result.place for result in results if isinstance(result, Failure)]
+    if failed and not every:
+        raise BitwrenError(_line(failed[0]))
     if failed:
-        raise BitwrenError(f"{len(failed)} of {len(results)} boards not flashed: {', '.join(failed)}")
+        raise BitwrenError(f"{len(failed)} of {len(results)} boards not flashed: {', '.join(result.place for result in failed)}")
 
 
 def _places(board: Board, computer: Computer, port: str | None, drive: Path | None, every: bool) -> list[Place]:

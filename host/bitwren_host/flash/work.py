@@ -26,12 +26,12 @@ class Stopped(BitwrenError):
 
 @dataclass
 class Patience:
-    """Seconds to wait: for a boot loader's drive, for a board to start, for its answers, for MicroPython to answer at all."""
+    """Seconds to wait: for a boot loader's drive, a board's start, its answers, its sums of all flash, a sign of MicroPython."""
 
     drive: float = 30.0
     start: float = 60.0
     answer: float = 60.0
-    verify: float = 180.0
+    verify: float = 60.0
     repl: float = 5.0
 
 
