@@ -172,8 +172,8 @@ class StandInPico(FakePico):
         if self.location:
             plugged.locations[str(self.drive)] = self.location
         runs = {"version": [1, 25, 0], "mpy": mpy(ARMV6M), "machine": self.machine, "heap": 190_000}
-        runs |= {"bitwren": True, "native": "armv6m", "notice": None, "bundle": None}
-        self.board = MicroPython({"crc32": self._sums, "def look": runs, "first": self._first}, bundle)
+        runs |= {"bitwren": True, "native": "armv6m", "notice": None, "bundle": None, "root": "", "block": 4096, "free": 0}
+        self.board = MicroPython({"crc32": self._sums, "look()": runs, "first": self._first}, bundle)
 
     def _sums(self, script: str) -> dict[str, Any]:
         found = re.search(r"in (\[.*\])\]", script)

@@ -66,9 +66,9 @@ def in_partition(board: Board) -> MicroPython:
     arch = RV32IMC if board.chip == "ESP32-C3" else XTENSAWIN
     assert board.firmware
     runs = {"version": [1, 25, 0], "mpy": mpy(arch), "machine": board.firmware.machine, "heap": 160_000}
-    runs |= {"bitwren": True, "native": "xtensawin", "notice": None, "bundle": None}
+    runs |= {"bitwren": True, "native": "xtensawin", "notice": None, "bundle": None, "root": "", "block": 4096, "free": 0}
     parts = {"parts": [[part.offset, part.bytes, part.label] for part in board.parts if part.kind.startswith("data")]}
-    return MicroPython({"def look": runs, "Partition": parts}, lambda flash: read_bundle(flash[data.offset : data.end]))
+    return MicroPython({"look()": runs, "Partition": parts}, lambda flash: read_bundle(flash[data.offset : data.end]))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

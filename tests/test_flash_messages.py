@@ -38,7 +38,7 @@ command = importlib.import_module("bitwren_host.cli.flash")  # the package has t
 PICO = find_board("pico")
 DATA = PICO.part("data")
 RUNS = {"version": [1, 25, 0], "mpy": mpy(4), "machine": "Raspberry Pi Pico with RP2040", "heap": 190_000, "bitwren": True}
-RUNS |= {"native": "armv6m", "notice": None, "bundle": None}
+RUNS |= {"native": "armv6m", "notice": None, "bundle": None, "root": "", "block": 4096, "free": 0}
 WHOLE = f"flash the board whole, with its firmware (without --only data). {UNTOUCHED}"
 
 
@@ -214,7 +214,7 @@ def test_a_port_that_cannot_be_opened(image: Path, told: Told) -> None:
     ids=["wrong board", "too old", "wrong ABI", "wrong architecture", "no bitwren", "RAM", "no place"],
 )
 def test_a_firmware_that_cannot_stay(reports: dict[str, object], wanted: str, faq: Path, told: Told, plugged: Plugged) -> None:
-    board = MicroPython({"def look": RUNS | reports, "first": {"first": "00b5f8bd"}})
+    board = MicroPython({"look()": RUNS | reports, "first": {"first": "00b5f8bd"}})
     with PtyBoard(board.hear) as line:
         plugged.plug(line.port)
         said = told("--board", "pico", faq, "--only", "data")
@@ -225,7 +225,7 @@ def test_a_firmware_that_cannot_stay(reports: dict[str, object], wanted: str, fa
 
 def test_an_esp32_with_another_partition_table(faq: Path, told: Told, plugged: Plugged) -> None:
     runs = RUNS | {"mpy": mpy(10), "machine": "Generic ESP32 module with ESP32"}
-    board = MicroPython({"def look": runs, "Partition": {"parts": [[0x9000, 0x6000, "nvs"], [0x200000, 0x200000, "vfs"]]}})
+    board = MicroPython({"look()": runs, "Partition": {"parts": [[0x9000, 0x6000, "nvs"], [0x200000, 0x200000, "vfs"]]}})
     with PtyBoard(board.hear) as line:
         assert told("--board", "esp32", faq, "--only", "data", "-p", line.port).startswith(
             f"{line.port} has no partition bitwren of 1,572,864 bytes at 0x280000: its partition table is another; flash"
@@ -250,7 +250,7 @@ def test_what_is_no_micropython(faq: Path, image: Path, told: Told, patience: Pa
 
 def test_no_drive_appears(image: Path, told: Told, patience: Patience, plugged: Plugged, tmp_path: Path, bundle: Bundle) -> None:
     patience.drive = 0.3
-    with PtyBoard(MicroPython({"def look": RUNS}).hear) as line:
+    with PtyBoard(MicroPython({"look()": RUNS}).hear) as line:
         plugged.plug(line.port)
         assert told("--board", "pico", "--image", image).startswith(
             f"{line.port} was sent to its boot loader, but no drive RPI-RP2 appeared within 0 s: if the system does not, mount "
@@ -383,7 +383,7 @@ def test_all_picos_side_by_side(
     third = StandInPico(tmp_path / "c", plugged, lambda flash: bundle, location="1-3" if located else "", decay=XIP).start()
     with first, second, third:
         runs = RUNS | {"machine": "Raspberry Pi Pico W with RP2040"}
-        with PtyBoard(MicroPython({"def look": runs}).hear) as stranger:
+        with PtyBoard(MicroPython({"look()": runs}).hear) as stranger:
             plugged.plug(stranger.port, location="1-4" if located else "")
             while not first.port:
                 first._thread.join(0.01)
