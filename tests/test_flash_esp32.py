@@ -46,7 +46,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> Plugged:
     monkeypatch.setattr(command, "Computer", plugged.computer)
     # What would run there matters to nobody here, and native modules need not be built.
     monkeypatch.setattr(
-        flash_image, "firmware_files", lambda arch: {"main.py": b"import bitwren.console", "lib/x.mpy": bytes(9999)}
+        flash_image, "firmware_files", lambda *how: {"main.py": b"import bitwren.console", "lib/x.mpy": bytes(9999)}
     )
     return plugged
 
