@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from littlefs import LittleFS
 
+from bitwren.errors import BitwrenError
 from bitwren_host.emulator import PICO_BLOCK, PICO_BLOCKS, EmulatedPico, EmulatorError, UnixPort, pico_image
 from bitwren_host.serial_link import Line, LineBuffer, LinkClosed, LinkError, LinkTimeout, PortLine
 
@@ -91,12 +92,12 @@ def test_an_image_holds_its_files_and_folders() -> None:
 
 
 def test_an_image_that_does_not_fit_says_so() -> None:
-    with pytest.raises(EmulatorError, match=r"flash full: .*2,000,000 bytes.*1,441,792.*/faq/table\.bwt did not fit"):
+    with pytest.raises(BitwrenError, match=r"flash full: the files are 2,000,000 bytes and the Pico's .*1,441,792, .* too many"):
         pico_image({"main.py": b"", "faq/table.bwt": bytes(2_000_000)})
 
 
 def test_a_path_that_is_file_and_folder_is_refused() -> None:
-    with pytest.raises(EmulatorError, match="/faq/table"):
+    with pytest.raises(BitwrenError, match="/faq/table"):
         pico_image({"faq": b"", "faq/table": b""})
 
 

@@ -45,7 +45,8 @@ class Hits(list):
 
 
 def open(path, *, storage="auto", engine="auto"):
-    """Open a bundle: a directory with encoder.bwe and table.bwt, or "partition:" and the label of a data partition of an ESP32.
+    """Open a bundle: a directory with encoder.bwe and table.bwt, or "partition:" and the label of a data partition of an ESP32,
+    or "flash:" and an address of an rp2 chip's flash, in front of the filesystem; "flash:" alone looks for it there.
 
     :param storage: "mapped", "ram", "file" or "partition" insists on one way of reading; "auto" takes the best there is.
     :param engine: "native", "viper" or "python" insists on one way of computing; "auto" takes the fastest there is.

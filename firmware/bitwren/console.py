@@ -39,20 +39,23 @@ def main(path=None):
 
 
 def find_bundle():
-    """The first directory, by name, that holds a table; else the partition that holds a bundle."""
+    """The first directory, by name, that holds a table; else what lies in flash outside the filesystem."""
     for name in sorted(os.listdir()):
         try:
             os.stat(name + "/table.bwt")
             return name
         except OSError:
             pass
-    try:
-        import esp32  # noqa: F401  (chips without partitions need not load the module that reads them)
-    except ImportError:
-        return None
-    from . import partition
-
-    return partition.path_of_bundle()
+    # A chip loads only the module that can find something there.
+    if sys.platform == "rp2":
+        from . import flash as elsewhere
+    else:
+        try:
+            import esp32  # noqa: F401
+        except ImportError:
+            return None
+        from . import partition as elsewhere
+    return elsewhere.path_of_bundle()
 
 
 def _has_raw_terminal():

@@ -99,6 +99,25 @@ def no_partition(label):
     )
 
 
+def no_flash():
+    """A board whose flash is not mapped, or not known to be."""
+    return "this board's flash cannot be read in place: copy a bundle as a directory (bitwren deploy)"
+
+
+def no_bundle_in_flash(begin, end):
+    """No bundle outside the filesystem."""
+    return "no bundle lies in flash from 0x{:x} to 0x{:x}: flash one (bitwren image), or copy it as a directory".format(
+        begin, end
+    )
+
+
+def no_address(given, begin, end):
+    """Something else than an address of a page of flash."""
+    return 'flash: takes an address in steps of 4096 from 0x{:x} to 0x{:x}, as in "flash:0x10060000"; this is "{}"'.format(
+        begin, end, given
+    )
+
+
 def unknown_storage(kind):
     """A way of reading that does not exist."""
     return 'storage is "{}" but must be "auto", "mapped", "ram", "file" or "partition"'.format(kind)

@@ -13,7 +13,7 @@ from .messages import Error
 XIP = 0x10000000  # where rp2 chips map their flash
 WINDOW = 4096  # more saves few reads: a table is read from front to back, an encoder in small pieces
 KINDS = ("mapped", "ram", "file", "partition")
-PARTITION = "partition:"  # begins a path that names one
+PARTITION, FLASH = "partition:", "flash:"  # begin a path that names a partition, or an address of mapped flash
 
 
 class Window:
@@ -30,7 +30,7 @@ class Window:
 
 
 def files(path):
-    """Where a bundle's encoder and table are: in a directory, or in the partition after "partition:".
+    """Where a bundle's encoder and table are: in a directory, in the partition after "partition:", at the address after "flash:".
 
     In a directory the encoder is None where only the table is there: its codes may be from elsewhere.
     """
@@ -39,6 +39,10 @@ def files(path):
         from . import partition  # not before it is needed: it takes RAM
 
         return partition.files(path, window)
+    if path.startswith(FLASH):
+        from . import flash
+
+        return flash.files(path)
     encoder, table = path + "/encoder.bwe", path + "/table.bwt"
     alone = _is_there(table) and not _is_there(encoder)
     return None if alone else InDirectory(encoder, window), InDirectory(table, window)

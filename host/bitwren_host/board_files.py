@@ -67,7 +67,7 @@ def firmware_files(arch: str) -> dict[str, bytes]:
 
 def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
     # The architecture matters to viper code alone: a file without any runs everywhere.
-    command = [str(compiler), f"-march={arch}", "-s", name, "-o", "-", str(source)]
+    command = [str(compiler), f"-march={arch.removesuffix('_zbb')}", "-s", name, "-o", "-", str(source)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise BitwrenError(f"{source} does not compile: {done.stderr.decode('utf-8', 'replace').strip()}")

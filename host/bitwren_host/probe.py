@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from bitwren.errors import BitwrenError
 
-from . import architecture
+from . import architecture, raw_repl
 from .board_files import native_path
-from .serial_link import LinkTimeout, PortLine
 
 OLDEST = (1, 23)
 """MicroPython versions before it do not run bitwren's package."""
-_INTERRUPT, _RAW, _END, _FRIENDLY = b"\r\x03\x03", b"\x01", b"\x04", b"\x02"
-_PIECE, _PAUSE = 128, 0.01  # a UART drops what comes faster than the board takes it
-_MARK = b"BITWREN {"
-# Printed in two parts, so that a device that only echoes is not taken for one that computes.
 _LOOK = b"""
 def look():
-    import gc, json, sys
+    import gc, sys
     gc.collect()
     which = sys.implementation
     found = {"version": list(which[1][:3]), "mpy": getattr(which, "_mpy", 0), "machine": getattr(which, "_machine", "")}
@@ -36,7 +29,7 @@ def look():
         found["bitwren"] = False
     except Exception as error:
         found["trouble"] = "{}: {}".format(type(error).__name__, error)
-    print("BIT" + "WREN " + json.dumps(found))
+    report(found)
 look()
 """
 
@@ -67,43 +60,11 @@ def probe(port: str, seconds: float = 15.0, patience: float = 3.0) -> Board | No
     :param patience: seconds without a raw REPL until it counts as something else; an emulated board wants more than a real one.
     :raises LinkError: when the port cannot be opened or used.
     """
-    with PortLine(port, write_timeout=3.0) as line:
-        if not _enter(line, patience):
-            return None
-        for begin in range(0, len(_LOOK), _PIECE):
-            line.write(_LOOK[begin : begin + _PIECE])
-            time.sleep(_PAUSE)
-        line.write(_END)
-        said = _answers(line, _MARK, seconds)
-        line.write(_FRIENDLY + _END)  # a soft reset: what ran before runs again
+    found = raw_repl.ask(port, _LOOK, seconds, patience)
     try:
-        found = json.loads(said[said.index(_MARK) + len(_MARK) - 1 :])
-        return _board(port, found)
+        return None if found is None else _board(port, found)
     except (ValueError, KeyError, TypeError) as error:
         raise BitwrenError(f"{port} is MicroPython but does not say which: reset it and try again") from error
-
-
-def _enter(line: PortLine, patience: float) -> bool:
-    """Bring MicroPython to its raw REPL. Asked again and again: a program that reads may swallow what comes with the Ctrl-C."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        line.write(_INTERRUPT + _RAW)
-        if _answers(line, b"raw REPL", 1.0):
-            return True
-    return False
-
-
-def _answers(line: PortLine, wanted: bytes, seconds: float) -> bytes:
-    """The first line that holds what is wanted, or nothing."""
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            said = line.readline(left)
-        except LinkTimeout:
-            break
-        if wanted in said:
-            return said
-    return b""
 
 
 def _board(port: str, found: dict[str, Any]) -> Board:

@@ -302,10 +302,14 @@ def write(bundle: Bundle, directory: Path) -> int:
 
 def describe(path: Path) -> dict[str, Any]:
     """What ``bitwren inspect`` shows of a ``.bwe`` or ``.bwt`` file: sizes, fields, notes, sections."""
-    data = container.read_file(path)
+    return describe_bytes(container.read_file(path), str(path))
+
+
+def describe_bytes(data: bytes, name: str) -> dict[str, Any]:
+    """As :func:`describe`, of the bytes of a file. :param name: what to call it."""
     magic = data[:4].decode("ascii", "replace")
     if magic == tables.MAGIC:
-        found = tables.read(data, str(path))
+        found = tables.read(data, name)
         fields: dict[str, Any] = {
             "kind": "table",
             "documents": int(found.live.sum()),
@@ -319,7 +323,7 @@ def describe(path: Path) -> dict[str, Any]:
         } | _describe_stages(found)
         notes = found.notes
     else:
-        encoder = lower.read(data, str(path))
+        encoder = lower.read(data, name)
         fields = {
             "kind": "encoder",
             "bits": encoder.bits,
@@ -332,9 +336,9 @@ def describe(path: Path) -> dict[str, Any]:
             "identity": encoder.identity.hex(),
         }
         notes = encoder.notes
-    file = container.unpack(data, magic, str(path))
+    file = container.unpack(data, magic, name)
     sections = {tag: {"offset": file.offsets[tag], "bytes": len(body)} for tag, body in file.sections.items()}
-    return {"file": str(path), "bytes": len(data)} | fields | {"notes": notes, "sections": sections}
+    return {"file": name, "bytes": len(data)} | fields | {"notes": notes, "sections": sections}
 
 
 def _describe_stages(table: tables.Table) -> dict[str, Any]:

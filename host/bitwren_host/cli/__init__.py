@@ -14,6 +14,8 @@ from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .exchange import export, import_
+from .flash import flash
+from .image import image
 from .look import boards, inspect, ports
 from .make import append, build, delete
 from .measure import compare, evaluate, verify
@@ -38,6 +40,8 @@ for command in (
     evaluate,
     compare,
     verify,
+    image,
+    flash,
     inspect,
     boards,
     ports,
