@@ -55,7 +55,7 @@ class Found:
 def by_labels(corpus: Path, queries: Path, strangers: Path | None) -> Set:
     """Right is what has the query's label."""
     rows, asked = _rows(corpus), _rows(queries)
-    documents = [Document(str(index), row["text"], str(index), row["label"]) for index, row in enumerate(rows)]
+    documents = [Document(str(index), row["text"], row["text"], row["label"]) for index, row in enumerate(rows)]
     labels = np.array([row["label"] for row in rows])
     outside = [line for line in strangers.read_text("utf-8").splitlines() if line.strip()] if strangers else []
     return Set(
@@ -143,12 +143,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bits", type=int, default=512)
     parser.add_argument("--vectors", type=int, default=4)
     parser.add_argument("--words", type=int, default=80)
+    parser.add_argument("--together", type=float, default=1.0, help="as in bitwren build; 0: without what labels tell")
     parser.add_argument("--no-teacher", action="store_true", help="build without it; it is still measured")
     parser.add_argument("--typo", type=int, metavar="SEED", help="also ask with one typo in each query")
     given = parser.parse_args(arguments)
     try:
         teacher = Teacher("all-MiniLM-L6-v2", cache_folder())
-        scoring = bundle.Scoring(given.vectors, given.words)
+        scoring = bundle.Scoring(given.vectors, given.words, together=given.together)
         sets = [by_labels(given.labels[0], given.labels[1], given.strangers)] if given.labels else []
         sets += [by_pairs(given.pairs[0], given.pairs[1], given.first)] if given.pairs else []
         for tried in sets:
