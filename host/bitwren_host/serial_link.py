@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -22,6 +24,18 @@ class LinkTimeout(LinkError):
 
 class LinkClosed(LinkError):
     """The other end is gone: unplugged, or ended."""
+
+
+class NoPort(LinkError):
+    """A port that is not there."""
+
+
+class NoPermission(LinkError):
+    """A port that this user may not open."""
+
+
+class PortBusy(LinkError):
+    """A port that another program has open."""
 
 
 class Line(Protocol):
@@ -69,6 +83,11 @@ class LineBuffer:
         """Take bytes that came while something else was going on."""
         self._pending += data
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a line has come."""
+        return bool(self._pending)
+
     def _begun(self) -> str:
         """Say what there is of a line, since it often tells why no line came (a prompt, half a traceback)."""
         if not self._pending:
@@ -77,18 +96,20 @@ class LineBuffer:
 
 
 class PortLine:
-    """A line over a serial port or a pseudo-terminal, by pyserial."""
+    """A line over a serial port, a pseudo-terminal or what pyserial has an URL for (``socket://``, ``rfc2217://``)."""
 
     def __init__(self, port: str, baud: int = 115200, write_timeout: float = 30.0) -> None:
-        """Open ``port``. ``baud`` matters to a UART only; USB and pseudo-terminals go as fast as they can."""
+        """Open ``port``, for nobody else. ``baud`` matters to a UART only; USB and pseudo-terminals go as fast as they can.
+
+        :raises NoPort: when it is not there, :class:`NoPermission` and :class:`PortBusy` when it may not be opened or is open
+            elsewhere, :class:`LinkError` for anything else.
+        """
         self.port = port
         try:
-            self._serial = serial.Serial(port, baud, write_timeout=write_timeout)
+            # Two programs that read one port take each other's bytes.
+            self._serial = serial.serial_for_url(port, baud, write_timeout=write_timeout, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
-            raise LinkError(
-                f"Cannot open {port}: {error}. Is the board plugged in, and no other program (mpremote, a terminal) using it? "
-                "`bitwren ports` lists the ports there are."
-            ) from error
+            raise _refused(port, error) from error
         self._lines = LineBuffer(self._receive)
 
     def write(self, data: bytes) -> None:
@@ -103,6 +124,11 @@ class PortLine:
     def readline(self, timeout: float) -> bytes:
         """Return the next line, without its line end; raise :class:`LinkTimeout` if none is complete in time."""
         return self._lines.readline(timeout)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a line has come."""
+        return self._lines.begun
 
     def close(self) -> None:
         """Close the port."""
@@ -126,3 +152,30 @@ class PortLine:
 
     def _gone(self, error: Exception) -> LinkClosed:
         return LinkClosed(f"The board on {self.port} is gone ({error}). Plug it in again, or reset it.")
+
+
+def _refused(port: str, error: Exception) -> LinkError:
+    """Why a port does not open, and what to do."""
+    number = getattr(error, "errno", None)
+    lists = "`bitwren ports` lists the ports there are."
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return NoPort(f"Cannot open {port}: it is not there. Plug the board in, with a cable that carries data. {lists}")
+    if number in (errno.EACCES, errno.EPERM):
+        group = _group(port)
+        hint = f"sudo usermod -aG {group} $USER, then log in again" if group else "run it as a user who may"
+        return NoPermission(f"Cannot open {port}: you have no permission. Its group has it: {hint}.")
+    if number in (errno.EBUSY, errno.EWOULDBLOCK) or "exclusively lock" in str(error):
+        return PortBusy(f"Cannot open {port}: another program has it open. Close it (mpremote, a serial terminal, Thonny).")
+    return LinkError(
+        f"Cannot open {port}: {error}. Is the board plugged in, and no other program (mpremote, a terminal) using it? {lists}"
+    )
+
+
+def _group(port: str) -> str:
+    """The group that a port belongs to, where there are groups: dialout on Debian, uucp on Arch."""
+    try:
+        import grp  # not on Windows
+
+        return grp.getgrgid(os.stat(port).st_gid).gr_name
+    except (ImportError, OSError, KeyError):
+        return "dialout"
