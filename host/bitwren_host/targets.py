@@ -17,9 +17,11 @@ from bitwren.scoring import choose
 from .board_files import bundle_files, cache_folder, firmware_files
 from .emulator import EmulatedPico, UnixPort, pico_image
 from .qemu import MACHINES, QemuBoard
-from .serial_link import Line, PortLine
+from .serial_link import Line, LinkTimeout, PortLine
 
 NAMES = ("host", "unix", "pico", *MACHINES)
+NO_BUNDLE = "no bundle here"
+"""How the sentence of a board without a bundle begins (firmware/bitwren/messages.py)."""
 ANSWER_SECONDS = 60.0
 """Patience for one answer; an emulated board on a busy machine is slow, a dead one should not hang a script for ever."""
 
@@ -87,6 +89,26 @@ class LineTarget:
                 reply = json.loads(line[max(0, line.find(b"{")) :])
                 if isinstance(reply, dict):
                     return reply
+
+
+def wait_for_console(line: PortLine, seconds: float) -> None:
+    """Wait until a board that was reset serves its console.
+
+    :raises BitwrenError: with what it said, when it does not.
+    """
+    deadline = time.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            text = line.readline(max(0.0, deadline - time.monotonic())).decode("utf-8", "replace")
+        except LinkTimeout as error:
+            raise BitwrenError(f"The board on {line.port} does not serve its console after a reset. {said}".rstrip()) from error
+        if text.startswith("Type a question."):
+            return
+        if text.startswith("bitwren: the console is closed") or text.startswith(f"bitwren: {NO_BUNDLE}"):
+            raise BitwrenError(f"The board on {line.port} ended its console at once. {said or text}")
+        if text.startswith("bitwren: ") or "Error" in text:
+            said = f"It said: {text}"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,89 @@
+"""MicroPython's raw REPL over a line: scripts in, what they print out. For what a board is asked; files go by mpremote."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from bitwren.errors import BitwrenError
+
+from .serial_link import LinkTimeout, PortLine
+
+_INTERRUPT, _RAW, _END, _FRIENDLY = b"\r\x03\x03", b"\x01", b"\x04", b"\x02"
+_PIECE, _PAUSE = 128, 0.01  # a UART drops what comes faster than the board takes it
+_MARK = b"BITWREN "
+# Printed in two parts, so that a device that only echoes is not taken for one that computes.
+_SAY = """
+def say(what):
+    import json
+    print("BIT" + "WREN " + json.dumps(what))
+"""
+_ERROR = re.compile(rb"[A-Za-z]*(Error|Interrupt|Exit)\b.*")
+
+
+class ReplError(BitwrenError):
+    """A script that did not run to its end on a board."""
+
+
+class RawRepl:
+    """A board in its raw REPL. What ran there is ended: :meth:`leave` starts it again."""
+
+    def __init__(self, line: PortLine) -> None:
+        self._line = line
+        self.heard = False
+        """Whether anything at all came from the other end."""
+
+    def enter(self, patience: float) -> bool:
+        """Bring MicroPython to its raw REPL. False when it is something else that is at the other end.
+
+        :param patience: seconds; it is asked again and again, as a program that reads may swallow what comes with the Ctrl-C.
+        """
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self._line.write(_INTERRUPT + _RAW)
+            until = min(deadline, time.monotonic() + 1.0)
+            for said in self._lines(until - time.monotonic()):
+                if b"raw REPL" in said:
+                    return True
+        return False
+
+    def run(self, script: str, seconds: float) -> Any:
+        """Run a script that calls ``say(what)`` once; what it says, which JSON can hold.
+
+        :param seconds: how long it may take.
+        :raises ReplError: with the script's own error, or when nothing was said in time.
+        """
+        data = (_SAY + script).encode()
+        for begin in range(0, len(data), _PIECE):
+            self._line.write(data[begin : begin + _PIECE])
+            time.sleep(_PAUSE)
+        self._line.write(_END)
+        failed = False
+        for said in self._lines(seconds):
+            if _MARK in said:
+                try:
+                    return json.loads(said[said.index(_MARK) + len(_MARK) :])
+                except ValueError as error:
+                    raise ReplError(f"The board on {self._line.port} answers garbled: reset it and try again.") from error
+            failed = failed or b"\x04Traceback" in said
+            if failed and _ERROR.fullmatch(said):
+                raise ReplError(f"The board on {self._line.port} says: {said.decode('utf-8', 'replace')}")
+        raise ReplError(f"The board on {self._line.port} did not answer within {seconds:g} s: reset it and try again.")
+
+    def leave(self, reset: bool = True) -> None:
+        """Go to the prompt; with ``reset``, a soft reset, whatever ran before runs again."""
+        self._line.write(_FRIENDLY + (_END if reset else b""))
+
+    def _lines(self, seconds: float) -> Iterator[bytes]:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                said = self._line.readline(left)
+            except LinkTimeout:
+                self.heard = self.heard or self._line.begun
+                return
+            self.heard = True
+            yield said
