@@ -31,9 +31,15 @@ HEAP = 96 << 10
 _PACKAGE = "lib/bitwren"
 # In the order in which they must take their places: see firmware/bitwren/update.py.
 _FIRST = (f"{_PACKAGE}/update", f"{_PACKAGE}/__init__")
-_PATIENCE = 20.0  # seconds for the raw REPL: an emulated board on a busy machine
+_PATIENCE = 15.0  # seconds for the raw REPL: an emulated board on a busy machine
 _SECONDS = 120.0  # for a script: hashing a megabyte takes an emulated Pico half a minute
 _WORDS = 12  # of an answer that is asked for
+# What ran before the new files came: without a reset, it would be used again.
+_FORGET = """
+import sys
+for name in [name for name in sys.modules if name.split(".")[0] in ("bitwren", "bitwren_native")]:
+    del sys.modules[name]
+"""
 
 Say = Callable[[str], None]
 
@@ -93,7 +99,7 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
     bundle = Bundle.read(directory)
     with PortLine(port) as line:
         repl = RawRepl(line)
-        _enter(repl, port)
+        repl.demand(_PATIENCE, port)
         try:
             board = look(repl, port, _SECONDS, bitwren=False)
             files = _files(directory, board, wish)
@@ -112,22 +118,10 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
     with PortLine(port) as line:
         repl = RawRepl(line)
         if pending or report.removed:
-            _enter(repl, port)
+            repl.demand(_PATIENCE, port)
             _commit(repl, board, files, pending, report.removed)
         _ask(repl, line, bundle, wish, report)
     return report
-
-
-def _enter(repl: RawRepl, port: str) -> None:
-    if not repl.enter(_PATIENCE):
-        if repl.heard:
-            raise DeployError(
-                f"{port} answers, but not as MicroPython: put MicroPython on the board first (bitwren flash), or name "
-                "another port."
-            )
-        raise DeployError(
-            f"{port} does not answer: press the board's reset button and try again. If it never had MicroPython: bitwren flash."
-        )
 
 
 def _files(directory: Path, board: Board, wish: Wish) -> dict[str, bytes]:
@@ -271,7 +265,7 @@ def _ask(repl: RawRepl, line: PortLine, bundle: Bundle, wish: Wish, report: Repo
     port, question = report.port, _question(bundle)
     expected = None if question is None else bundle.answer(question, 1)
     own = MAIN in [*report.sent, *report.ready, *report.unchanged]
-    _enter(repl, port)
+    repl.demand(_PATIENCE, port)
     if wish.reset:
         repl.leave()
     if wish.reset and own:
@@ -279,9 +273,9 @@ def _ask(repl: RawRepl, line: PortLine, bundle: Bundle, wish: Wish, report: Repo
         target = LineTarget(line, _SECONDS)
         said = target.info() if question is None else target.answer(question, 1)
     else:
-        _enter(repl, port)
+        repl.demand(_PATIENCE, port)
         call = f"wren.answer({question!r}, 1)" if question is not None else "wren.info()"
-        script = f"import bitwren\nwren = bitwren.open({report.board.root + '/' + wish.name!r})\nsay({call})"
+        script = _FORGET + f"import bitwren\nwren = bitwren.open({report.board.root + '/' + wish.name!r})\nsay({call})"
         try:
             said = repl.run(script, _SECONDS)
         finally:

@@ -28,6 +28,10 @@ class ReplError(BitwrenError):
     """A script that did not run to its end on a board."""
 
 
+class NoAnswer(BitwrenError):
+    """A port behind which nothing answers, or something that is no MicroPython."""
+
+
 class RawRepl:
     """A board in its raw REPL. What ran there is ended: :meth:`leave` starts it again."""
 
@@ -49,6 +53,22 @@ class RawRepl:
                 if b"raw REPL" in said:
                     return True
         return False
+
+    def demand(self, patience: float, name: str) -> None:
+        """The same.
+
+        :param name: of the port, for the sentence. :raises NoAnswer: when it is something else, or nothing.
+        """
+        if self.enter(patience):
+            return
+        if self.heard:
+            raise NoAnswer(
+                f"{name} answers, but not as MicroPython. Put that on the board first (bitwren flash), or take another port."
+            )
+        raise NoAnswer(
+            f"{name} does not answer: press the board's reset button, or plug it in again, and try again. If it never had "
+            "MicroPython: bitwren flash."
+        )
 
     def run(self, script: str, seconds: float) -> Any:
         """Run a script that calls ``say(what)`` once; what it says, which JSON can hold.

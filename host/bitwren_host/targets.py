@@ -66,14 +66,18 @@ class HostTarget:
 class LineTarget:
     """A board, real or emulated, that serves bitwren's console on a line."""
 
-    def __init__(self, line: Line, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, line: Line, seconds: float = ANSWER_SECONDS, timing: bool = False) -> None:
+        """:param timing: whether answers tell the board's own milliseconds, as ``ms``."""
         self._line = line
         self._seconds = seconds
+        self._timing = {"time": True} if timing else {}
 
     def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """Send one JSON line and read one."""
         chosen = {"effort": effort, "stages": stages}
-        return self._ask({"query": query, "k": k} | {key: value for key, value in chosen.items() if value is not None})
+        return self._ask(
+            {"query": query, "k": k} | self._timing | {key: value for key, value in chosen.items() if value is not None}
+        )
 
     def info(self) -> dict[str, Any]:
         """The board's own description of itself."""
@@ -87,7 +91,7 @@ class LineTarget:
             line = self._line.readline(max(0.0, deadline - time.monotonic()))
             with contextlib.suppress(ValueError):
                 reply = json.loads(line[max(0, line.find(b"{")) :])
-                if isinstance(reply, dict):
+                if isinstance(reply, dict) and reply != request:  # a REPL echoes what it is sent
                     return reply
 
 
