@@ -6,9 +6,12 @@ is what has been written to its end, as in a filesystem that survives a cut of p
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from board_bundle import CACHE
 
@@ -19,7 +22,7 @@ PATIENCE = 60.0
 ROOM = 1 << 20
 
 RAMFS = """
-import io, os, struct, sys, uctypes, vfs
+import gc, io, os, struct, sys, uctypes, vfs
 
 BASE, ROOM, BLOCK = {base}, {room}, 4096
 WRITE, FOLDER, RENAME, REMOVE = 1, 2, 3, 4
@@ -171,9 +174,28 @@ class Filesystem:
         self.file(old)
         self.log(RENAME, old, 0, new.encode())
 
-vfs.mount(Filesystem(), "/ram")
+def seed(names):
+    for name in names:
+        folder = "/ram"
+        for part in name.split("/")[:-1]:
+            folder += "/" + part
+            try:
+                os.mkdir(folder)
+            except OSError:
+                pass
+        with open("/rom/seed/" + name, "rb") as source, open("/ram/" + name, "wb") as sink:
+            data = source.read(512)
+            while data:
+                sink.write(data)
+                data = source.read(512)
+
+made = Filesystem()
+vfs.mount(made, "/ram")
+if len(made.entries) == 1:
+    seed({names!r})
 os.chdir("/ram")
 sys.path[:] = ["", "/ram/lib", "/rom/lib"]
+gc.collect()
 print("ramfs:", "mounted")
 """
 
@@ -207,10 +229,17 @@ class RamBoard:
 
 
 @contextmanager
-def ram_board(name: str) -> Iterator[RamBoard]:
-    """A board with an empty filesystem."""
-    machine = MACHINES[name]
-    files = {"ramfs.py": RAMFS.format(base=machine.address + machine.room // 2, room=ROOM).encode()}
+def ram_board(name: str, contents: Mapping[str, bytes] | None = None) -> Iterator[RamBoard]:
+    """A board, and what its filesystem holds at first."""
+    machine, contents = MACHINES[name], contents or {}
+    module = RAMFS.format(base=machine.address + machine.room // 2, room=ROOM, names=list(contents))
+    # Compiled, so that it is run from ROM: the heap is small.
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary, "ramfs.py")
+        source.write_text(module)
+        cross = CACHE / "micropython" / "mpy-cross" / "mpy-cross"
+        compiled = subprocess.run([cross, "-o", "-", source], check=True, capture_output=True).stdout
+    files = {"ramfs.mpy": compiled} | {f"seed/{path}": data for path, data in contents.items()}
     with QemuBoard(name, CACHE / "micropython" / name / "firmware.elf", files, boot_timeout=PATIENCE) as board:
         ram = RamBoard(name, board, board.image_bytes)
         ram.boot()

@@ -19,7 +19,7 @@ from bitwren.errors import BitwrenError, QueryError
 
 from .board_files import BUNDLE_FOLDER, bundle_files, data_folder, firmware_files
 from .courier import send
-from .on_board import CHECK, INVENTORY, PREPARE
+from .on_board import CHECK, COMMIT, FORGET, HASH, INVENTORY, PREPARE
 from .probe import OLDEST, Board, look
 from .repl import RawRepl
 from .serial_link import PortLine
@@ -33,14 +33,9 @@ _PACKAGE = "lib/bitwren"
 _FIRST = (f"{_PACKAGE}/update", f"{_PACKAGE}/__init__")
 _PATIENCE = 15.0  # seconds for the raw REPL: an emulated board on a busy machine
 _SECONDS = 120.0  # for a script: hashing a megabyte takes an emulated Pico half a minute
+_ENTRIES = 8  # of a dict that a small board compiles at once
+_LIST = "/lib/bitwren.todo"
 _WORDS = 12  # of an answer that is asked for
-# What ran before the new files came: without a reset, it would be used again.
-_FORGET = """
-import sys
-for name in [name for name in sys.modules if name.split(".")[0] in ("bitwren", "bitwren_native")]:
-    del sys.modules[name]
-"""
-
 Say = Callable[[str], None]
 
 
@@ -54,7 +49,7 @@ class Wish:
 
     :ivar name: the bundle's folder on the board. :ivar native: whether the native module goes along. :ivar main: whether another
         program's main.py is replaced. :ivar replace: whether the bundle that is there is removed first, for want of room.
-    :ivar reset: whether the board is restarted. :ivar dry_run: whether nothing is written.
+    :ivar reset: whether the board is restarted, and asked a question. :ivar dry_run: whether nothing is written.
     """
 
     name: str = BUNDLE_FOLDER
@@ -101,15 +96,16 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
         repl = RawRepl(line)
         repl.demand(_PATIENCE, port)
         try:
+            repl.define(FORGET)
             board = look(repl, port, _SECONDS, bitwren=False)
             files = _files(directory, board, wish)
             report, stale = _compare(repl, board, files, wish)
             if not wish.dry_run:
                 _prepare(repl, board, report, stale, files)
         except BaseException:
-            repl.leave()
+            repl.leave(wish.reset)
             raise
-        repl.leave(reset=wish.dry_run)
+        repl.leave(wish.reset and wish.dry_run)
     if wish.dry_run:
         return report
     pending = [*report.ready, *report.sent]
@@ -120,7 +116,9 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
         if pending or report.removed:
             repl.demand(_PATIENCE, port)
             _commit(repl, board, files, pending, report.removed)
-        _ask(repl, line, bundle, wish, report)
+            repl.leave(reset=False)
+        if wish.reset:
+            _ask(repl, line, bundle, wish, report)
     return report
 
 
@@ -161,10 +159,13 @@ def _files(directory: Path, board: Board, wish: Wish) -> dict[str, bytes]:
 def _compare(repl: RawRepl, board: Board, files: dict[str, bytes], wish: Wish) -> tuple[Report, list[str]]:
     """What is to be done, and what an earlier deploy left."""
     root, report = board.root, Report(board.port, board)
-    wanted = {f"{root}/{path}": len(data) for path, data in files.items()}
     # A list that a deploy which was cut off left behind is finished first.
-    found = repl.run(_update() + INVENTORY + f"say(inventory({root!r}, {wish.name!r}, {wanted!r}))", _SECONDS)
-    there: dict[str, list[Any]] = found["files"]
+    repl.define(_update(), HASH, f"finish({root + _LIST!r})", *INVENTORY)
+    repl.define(*_in_pieces("wanted", {f"{root}/{path}": len(data) for path, data in files.items()}))
+    # Of each file its path, its bytes, and its digest, which is None for what is not wanted and "" for what is not worth it.
+    listed = repl.collect(f"inventory({root!r}, {wish.name!r})", _SECONDS)
+    there = {path: (size, digest) for path, size, digest in listed}
+    found = repl.run(f"say(rest({root!r}))", _SECONDS)
     first = [name for name in found["bundles"] if name < wish.name]
     if first:
         raise DeployError(
@@ -184,7 +185,7 @@ def _compare(repl: RawRepl, board: Board, files: dict[str, bytes], wish: Wish) -
             report.ready.append(path)
         else:
             report.sent[path] = len(data)
-    report.removed = [path for path in found["extra"] if path not in files]
+    report.removed = [path for path, (_, digest) in there.items() if digest is None and not path.endswith(".new")]
     kept = {path + ".new" for path in report.ready}
     stale = [path for path in there if path.endswith(".new") and path not in kept]
     if wish.replace and any(path.startswith(f"{wish.name}/") for path in [*report.sent, *report.ready]):
@@ -240,14 +241,16 @@ def _prepare(repl: RawRepl, board: Board, report: Report, stale: list[str], file
     ordered = sorted(folders, key=lambda path: (path.count("/"), path))
     remove = sorted(stale, key=lambda path: not path.endswith("table.bwt"))  # a table without encoder is for embeddings
     if ordered or remove:
-        repl.run(PREPARE + f"say(prepare({board.root!r}, {remove!r}, {ordered!r}))", _SECONDS)
+        repl.define(PREPARE)
+        repl.run(f"say(prepare({board.root!r}, {remove!r}, {ordered!r}))", _SECONDS)
 
 
 def _commit(repl: RawRepl, board: Board, files: dict[str, bytes], pending: list[str], removed: list[str]) -> None:
     """Check what has arrived, and put it in its place."""
     root = board.root
-    expected = {f"{root}/{path}.new": _digest(files[path]) for path in pending}
-    wrong = repl.run(CHECK + f"say(check({expected!r}))", _SECONDS)
+    repl.define(FORGET, HASH, "expected = {}")
+    repl.define(*_in_pieces("expected", {f"{root}/{path}.new": _digest(files[path]) for path in pending}), CHECK)
+    wrong = repl.run("say(check(expected))", _SECONDS)
     if wrong:
         names = ", ".join(path.removesuffix(".new") for path in wrong)
         raise DeployError(
@@ -256,30 +259,30 @@ def _commit(repl: RawRepl, board: Board, files: dict[str, bytes], pending: list[
         )
     # A source beside its .mpy would be imported in its place: it goes right after.
     order = [path for path, _ in _in_order(dict.fromkeys([*pending, *removed], b""))]
-    lines = [("-" if path in removed else "+") + f"{root}/{path}" for path in order]
-    repl.run(_update() + CHECK + f"say(commit({root + '/lib/bitwren.todo'!r}, {lines!r}))", _SECONDS)
+    lines = {("-" if path in removed else "+") + f"{root}/{path}": number for number, path in enumerate(order)}
+    repl.define(_update(), COMMIT, "lines = {}", *_in_pieces("lines", lines))
+    repl.run(f"say(commit({root + _LIST!r}, sorted(lines, key=lambda line: lines[line])))", _SECONDS)
 
 
 def _ask(repl: RawRepl, line: PortLine, bundle: Bundle, wish: Wish, report: Report) -> None:
     """Restart the board, ask it a question that this computer has answered too, and compare."""
     port, question = report.port, _question(bundle)
     expected = None if question is None else bundle.answer(question, 1)
-    own = MAIN in [*report.sent, *report.ready, *report.unchanged]
     repl.demand(_PATIENCE, port)
-    if wish.reset:
-        repl.leave()
-    if wish.reset and own:
+    repl.leave()
+    if MAIN in [*report.sent, *report.ready, *report.unchanged]:
         wait_for_console(line, _SECONDS)
         target = LineTarget(line, _SECONDS)
         said = target.info() if question is None else target.answer(question, 1)
     else:
         repl.demand(_PATIENCE, port)
+        repl.define(FORGET)
         call = f"wren.answer({question!r}, 1)" if question is not None else "wren.info()"
-        script = _FORGET + f"import bitwren\nwren = bitwren.open({report.board.root + '/' + wish.name!r})\nsay({call})"
+        script = f"import bitwren\nwren = bitwren.open({report.board.root + '/' + wish.name!r})\nsay({call})"
         try:
             said = repl.run(script, _SECONDS)
         finally:
-            repl.leave(reset=wish.reset)
+            repl.leave()
     report.question, report.answer = question, said
     if expected is not None and said != expected:
         found = said.get("error") or said.get("hits")
@@ -301,9 +304,15 @@ def _question(bundle: Bundle) -> str | None:
     return None
 
 
+def _in_pieces(name: str, entries: dict[str, Any]) -> list[str]:
+    """A dict of a board's, filled little by little: a long literal takes much memory to compile."""
+    items = list(entries.items())
+    return [f"{name}.update({dict(items[at : at + _ENTRIES])!r})" for at in range(0, len(items), _ENTRIES)]
+
+
 def _update() -> str:
-    """What a board finishes a list with, as it is on boards."""
-    return read_file(data_folder("firmware") / "bitwren" / "update.py").decode()
+    """What a board finishes a list with, as it is on boards, without what it says of itself."""
+    return read_file(data_folder("firmware") / "bitwren" / "update.py").decode().split('"""', 2)[2]
 
 
 def _digest(data: bytes) -> str:

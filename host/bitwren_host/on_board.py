@@ -1,6 +1,17 @@
-"""What ``bitwren deploy`` runs on a board, in its raw REPL: MicroPython, each piece a function that the next line calls."""
+"""What ``bitwren deploy`` runs on a board, in its raw REPL: MicroPython, in pieces that a small board can compile."""
 
-_HASH = """
+# What ran before takes RAM that is wanted.
+FORGET = """
+import gc, sys
+for name in [name for name in sys.modules if name.split(".")[0] in ("bitwren", "bitwren_native", "main")]:
+    del sys.modules[name]
+for name in [name for name in globals() if name[:2] != "__" and name not in ("gc", "json", "say")]:
+    del globals()[name]
+gc.collect()
+"""
+
+
+HASH = """
 def digest(path):
     import binascii, hashlib
     sha, buffer = hashlib.sha256(), bytearray(1024)
@@ -15,33 +26,33 @@ def digest(path):
 
 # Only what has the wanted size is hashed: hashing is what takes time.
 INVENTORY = (
-    _HASH
-    + """
-def inventory(root, name, wanted):
-    import gc, os
-    gc.collect()
-    finish(root + "/lib/bitwren.todo")
-    files, extra, bundles = {}, [], []
-    def names(folder):
-        try:
-            return [(entry[0], entry[1] & 0x4000) for entry in os.ilistdir(folder or "/")]
-        except OSError:
-            return []
+    """
+import os
+wanted = {}
+def names(folder):
+    try:
+        return [(entry[0], entry[1] & 0x4000) for entry in os.ilistdir(folder or "/")]
+    except OSError:
+        return []
+""",
+    """
+def inventory(root, name):
+    import gc
     def note(path, package):
         base = path[:-4] if path[-4:] == ".new" else path
+        size, sha = os.stat(path)[6], None
         if base in wanted:
-            size = os.stat(path)[6]
-            files[path[len(root) + 1:]] = [size, digest(path) if size == wanted[base] else ""]
-        elif path[-4:] == ".new":
-            files[path[len(root) + 1:]] = [os.stat(path)[6], ""]
-        elif package:
-            extra.append(path[len(root) + 1:])
+            sha = digest(path) if size == wanted[base] else ""
+        elif path[-4:] != ".new" and not package:
+            return
+        say([path[len(root) + 1:], size, sha])
     def walk(folder, package):
         for entry, inner in names(folder):
             if inner:
                 walk(folder + "/" + entry, package)
             else:
                 note(folder + "/" + entry, package)
+            gc.collect()
     walk(root + "/lib/bitwren", True)
     walk(root + "/" + name, False)
     for path in (root + "/lib/bitwren_native.mpy", root + "/main.py"):
@@ -51,7 +62,11 @@ def inventory(root, name, wanted):
             except OSError:
                 continue
             note(tried, False)
-    main = "none"
+    say()
+""",
+    """
+def rest(root):
+    main, bundles = "none", []
     try:
         with open(root + "/main.py") as file:
             main = "ours" if "bitwren" in file.read(4096) else "other"
@@ -71,8 +86,8 @@ def inventory(root, name, wanted):
         writable = True
     except OSError:
         writable = False
-    return {"files": files, "extra": extra, "bundles": bundles, "main": main, "writable": writable}
-"""
+    return {"bundles": bundles, "main": main, "writable": writable}
+""",
 )
 
 PREPARE = """
@@ -87,9 +102,7 @@ def prepare(root, remove, folders):
             os.stat(root + "/" + path)
 """
 
-CHECK = (
-    _HASH
-    + """
+CHECK = """
 def check(expected):
     wrong = []
     for path in expected:
@@ -100,7 +113,9 @@ def check(expected):
         if not right:
             wrong.append(path)
     return wrong
+"""
 
+COMMIT = """
 def commit(path, lines):
     import os
     with open(path + ".part", "w") as file:
@@ -108,4 +123,3 @@ def commit(path, lines):
     os.rename(path + ".part", path)
     finish(path)
 """
-)

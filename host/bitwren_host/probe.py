@@ -96,9 +96,9 @@ def look(repl: RawRepl, port: str, seconds: float, bitwren: bool) -> Board:
 
     :raises BitwrenError: when it does not tell.
     """
-    script = _LOOK + (_TRY + "say(attempt(look()))" if bitwren else "say(look())")
     try:
-        return _board(port, repl.run(script, seconds))
+        repl.define(_LOOK, _TRY if bitwren else "")
+        return _board(port, repl.run("say(attempt(look()))" if bitwren else "say(look())", seconds))
     except (ReplError, ValueError, KeyError, TypeError) as error:
         raise BitwrenError(f"{port} is MicroPython but does not say which: reset it and try again") from error
 

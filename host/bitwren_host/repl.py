@@ -15,10 +15,11 @@ from .serial_link import LinkTimeout, PortLine
 _INTERRUPT, _RAW, _END, _FRIENDLY = b"\r\x03\x03", b"\x01", b"\x04", b"\x02"
 _PIECE, _PAUSE = 128, 0.01  # a UART drops what comes faster than the board takes it
 _MARK = b"BITWREN "
+_DEFINITION = 30.0  # seconds to take in a piece of a program
 # Printed in two parts, so that a device that only echoes is not taken for one that computes.
 _SAY = """
-def say(what):
-    import json
+import json
+def say(what=None):
     print("BIT" + "WREN " + json.dumps(what))
 """
 _ERROR = re.compile(rb"[A-Za-z]*(Error|Interrupt|Exit)\b.*")
@@ -51,6 +52,7 @@ class RawRepl:
             until = min(deadline, time.monotonic() + 1.0)
             for said in self._lines(until - time.monotonic()):
                 if b"raw REPL" in said:
+                    self.run(_SAY + "say()", patience)
                     return True
         return False
 
@@ -73,16 +75,30 @@ class RawRepl:
     def run(self, script: str, seconds: float) -> Any:
         """Run a script that calls ``say(what)`` once; what it says, which JSON can hold.
 
-        :param seconds: how long it may take.
-        :raises ReplError: with the script's own error, or when nothing was said in time.
+        :param seconds: how long it may take. :raises ReplError: with the script's own error, or when nothing was said in time.
         """
-        data = (_SAY + script).encode()
+        self._send(script)
+        return self._hear(time.monotonic() + seconds)
+
+    def collect(self, script: str, seconds: float) -> list[Any]:
+        """The same for one that says many things, and None at its end: a small board has no memory for all of them at once."""
+        self._send(script)
+        deadline, said = time.monotonic() + seconds, []
+        while (what := self._hear(deadline)) is not None:
+            said.append(what)
+        return said
+
+    def _send(self, script: str) -> None:
+        data = script.encode()
         for begin in range(0, len(data), _PIECE):
             self._line.write(data[begin : begin + _PIECE])
             time.sleep(_PAUSE)
         self._line.write(_END)
+
+    def _hear(self, deadline: float) -> Any:
+        """What is said next."""
         failed = False
-        for said in self._lines(seconds):
+        for said in self._lines(deadline - time.monotonic()):
             if _MARK in said:
                 try:
                     return json.loads(said[said.index(_MARK) + len(_MARK) :])
@@ -91,7 +107,12 @@ class RawRepl:
             failed = failed or b"\x04Traceback" in said
             if failed and _ERROR.fullmatch(said):
                 raise ReplError(f"The board on {self._line.port} says: {said.decode('utf-8', 'replace')}")
-        raise ReplError(f"The board on {self._line.port} did not answer within {seconds:g} s: reset it and try again.")
+        raise ReplError(f"The board on {self._line.port} did not answer in time: reset it and try again.")
+
+    def define(self, *pieces: str) -> None:
+        """Run pieces that say nothing, one after the other: a small board has no memory to compile them all at once."""
+        for piece in pieces:
+            self.run(piece + "\nsay()", _DEFINITION)
 
     def leave(self, reset: bool = True) -> None:
         """Go to the prompt; with ``reset``, a soft reset, whatever ran before runs again."""

@@ -28,7 +28,7 @@ port_option = click.option("-p", "--port", default="auto", show_default=True, he
 @click.option("--native/--no-native", default=True, show_default=True, help="Without the native module it is slow.")
 @click.option("--main", is_flag=True, help="Put bitwren's main.py in the place of another program's.")
 @click.option("--replace", is_flag=True, help="Remove the old bundle first, for want of room: none answers until the end.")
-@click.option("--reset/--no-reset", default=True, show_default=True, help="Restart the board at the end.")
+@click.option("--reset/--no-reset", default=True, show_default=True, help="Restart the board at the end, and ask it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and write nothing.")
 @json_option
 def deploy(
@@ -45,10 +45,10 @@ def deploy(
         report = bring(directory, resolve(port), Wish(name, native, main, replace, reset, dry_run), progress)
     finally:
         progress.done()
-    click.echo(json.dumps(report.json(), ensure_ascii=False), err=False) if as_json else _print(report, dry_run)
+    click.echo(json.dumps(report.json(), ensure_ascii=False), err=False) if as_json else _print(report, dry_run, reset)
 
 
-def _print(report: Report, dry_run: bool) -> None:
+def _print(report: Report, dry_run: bool, reset: bool) -> None:
     board = report.board
     click.echo(f"{board.machine}, MicroPython {board.version}, on {report.port}")
     count, size = len(report.sent), sum(report.sent.values())
@@ -60,6 +60,8 @@ def _print(report: Report, dry_run: bool) -> None:
     sent = f"{count} {'file' if count == 1 else 'files'}, {size:,} bytes, {'would be ' if dry_run else ''}sent"
     same = f"{len(report.unchanged)} are there already"
     click.echo(f"{sent}; {same}" if count else f"nothing to send: {same}")
+    if not (reset or dry_run):
+        click.echo("not restarted: the board is at its prompt; a reset starts the new")
     for note in report.notes:
         click.echo(f"note: {note}")
     if report.question is not None and report.answer is not None:
