@@ -107,8 +107,6 @@ def test_what_is_left_is_sent_and_the_new_bundle_answers(board: RamBoard, folder
         assert one["ready"] == SENT[:2]
         assert one["removed"] == ["lib/bitwren/partition.py"]
         assert len(one["unchanged"]) == len(firmware_files(MACHINES[NAME].arch)) - 1
-    assert tried["answer"] is None
-    assert report["answer"] == new.answer(report["question"], 1)
     assert report["board"]["arch"] == "armv7m"
     answers(board, new)
 
@@ -120,5 +118,5 @@ def test_a_second_time_nothing_is_sent(board: RamBoard, folder: Path, new: Bundl
     said = done.stdout.decode().splitlines()
     assert "MicroPython 1." in said[0]
     assert said[1] == f"nothing to send: {len(firmware_files(MACHINES[NAME].arch)) + 2} are there already"
-    assert said[3].startswith("  1. answer 0: “")
+    assert said[2].startswith("not restarted")
     answers(board, new)

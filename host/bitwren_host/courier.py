@@ -90,11 +90,11 @@ def _reason(said: list[str]) -> str:
     """What mpremote's last words mean."""
     last = next((line for line in reversed(said) if line.strip()), "mpremote ended without a word")
     text = "\n".join(said)
-    if "ENOSPC" in text or "Errno 28" in text or "OSError: 28" in text:
+    if any(sign in text for sign in ("No space left", "ENOSPC", "OSError: 28")):
         return "flash full: its filesystem has no room for it"
     if any(sign in text for sign in ("failed to access", "readiness to read", "Input/output error", "No such device", "in use")):
         return "the board is gone, unplugged or reset"
-    return f"mpremote says: {last.removeprefix('mpremote: ')}"
+    return f"mpremote says: {last.removeprefix('mpremote: ').rstrip('.')}"
 
 
 def _failed(port: str, files: list[tuple[str, bytes]], begun: int, reason: str) -> SendError:

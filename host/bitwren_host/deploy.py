@@ -7,7 +7,7 @@ finishes if it is cut off (firmware/bitwren/update.py). Files are sent by mpremo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -257,11 +257,17 @@ def _commit(repl: RawRepl, board: Board, files: dict[str, bytes], pending: list[
             f"These files did not arrive whole on {board.port}: {names}. What was there before still answers, after a reset; "
             "run it again: only these are sent."
         )
-    # A source beside its .mpy would be imported in its place: it goes right after.
-    order = [path for path, _ in _in_order(dict.fromkeys([*pending, *removed], b""))]
-    lines = {("-" if path in removed else "+") + f"{root}/{path}": number for number, path in enumerate(order)}
+    lines = {line: number for number, line in enumerate(steps(root, pending, removed))}
     repl.define(_update(), COMMIT, "lines = {}", *_in_pieces("lines", lines))
     repl.run(f"say(commit({root + _LIST!r}, sorted(lines, key=lambda line: lines[line])))", _SECONDS)
+
+
+def steps(root: str, pending: Iterable[str], removed: Iterable[str]) -> list[str]:
+    """What a board does to put files in their places and remove others, as firmware/bitwren/update.py takes it, in order."""
+    gone = set(removed)
+    # A source is imported in place of the .mpy beside it: it goes right after that has come.
+    order = [path for path, _ in _in_order(dict.fromkeys([*pending, *gone], b""))]
+    return [("-" if path in gone else "+") + f"{root}/{path}" for path in order]
 
 
 def _ask(repl: RawRepl, line: PortLine, bundle: Bundle, wish: Wish, report: Report) -> None:

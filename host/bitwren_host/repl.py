@@ -64,9 +64,7 @@ class RawRepl:
         if self.enter(patience):
             return
         if self.heard:
-            raise NoAnswer(
-                f"{name} answers, but not as MicroPython. Put that on the board first (bitwren flash), or take another port."
-            )
+            raise NoAnswer(f"{name} answers, but not as MicroPython: flash that first (bitwren flash), or take another port.")
         raise NoAnswer(
             f"{name} does not answer: press the board's reset button, or plug it in again, and try again. If it never had "
             "MicroPython: bitwren flash."
