@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import serial
 from board_bundle import NATIVE, bundle_bytes, make_bundle, make_encoder, write_bundle
-from fake_board import ARMV6M, MPY_6_3, NONE, XTENSA, Fake, look
+from fake_repl import ARMV6M, MPY_6_3, NONE, XTENSA, Fake, look
 from test_command import bitwren, fails
 
 from bitwren_host import repl
 from bitwren_host.board_files import bundle_files, firmware_files
 from bitwren_host.board_line import BoardOnPort
 from bitwren_host.deploy import DeployError, Report, Wish, deploy
+from bitwren_host.port_access import PortForbidden, PortMissing
+from bitwren_host.port_names import resolve
+from bitwren_host.ports import Computer
 from bitwren_host.repl import NoAnswer
-from bitwren_host.serial_link import NoPermission, PortBusy, PortLine
+from bitwren_host.serial_link import LinkError, PortLine
 
 pytestmark = pytest.mark.skipif(not NATIVE["armv6m"].is_file(), reason="the armv6m native module is not built: make natmods")
 
@@ -50,7 +55,7 @@ def untouched(fake: Fake) -> None:
         ),
         (Fake(found=look(mpy=MPY_6_3 | NONE)), "loads no native modules: flash one that does .* or deploy with --no-native"),
         (Fake(found=look(mpy=MPY_6_3 | XTENSA)), "the native module for xtensa is not built: .* or deploy with --no-native"),
-        (Fake(found=look(heap=60_000)), "has 58 KB of RAM for programs and bitwren needs 96: take a board with more"),
+        (Fake(found=look(heap=60_000)), "has 58 KB of RAM for programs and bitwren needs 80: take a board with more"),
         (
             Fake(found=look(free=100_000)),
             r"flash full: .* has 100,000 bytes free, and [\d,]+ more are needed .* --replace",
@@ -90,30 +95,63 @@ def test_nothing_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         attempt(Fake(kind="echo"), folder)
 
 
-def test_ports_that_do_not_open(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fails(
-        bitwren("deploy", folder, "--port", "/dev/no-such-port"),
-        "Cannot open /dev/no-such-port: it is not there. Plug the board in",
-    )
-    with Fake() as fake, PortLine(fake.port):
-        fails(bitwren("deploy", folder, "--port", fake.port), "another program has it open. Close it (mpremote, ")
-        with pytest.raises(PortBusy):
-            PortLine(fake.port)
+def test_ports_that_do_not_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "/dev/no-such-port"
+    fails(bitwren("deploy", folder, "--port", nowhere), f"{nowhere} is not there: is the board plugged in? `bitwren ports` lists")
+    fails(bitwren("console", "--port", nowhere), f"{nowhere} is not there: is the board plugged in?")
+    with Fake() as fake:
+        with PortLine(fake.port):
+            done = bitwren("deploy", folder, "--port", fake.port)
+            fails(done, f"{fake.port} is busy: ", "has it open", "Close that, and try again")
+            with pytest.raises(LinkError, match="no other program"):
+                PortLine(fake.port)
 
-    def refuse(*arguments: Any, **settings: Any) -> Any:
-        raise serial.SerialException(errno.EACCES, "could not open port: Permission denied")
+        def refuse(*arguments: Any) -> int:
+            raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(serial, "serial_for_url", refuse)
-    with pytest.raises(NoPermission, match=r"you have no permission.*sudo usermod -aG \w+ \$USER, then log in again"):
-        PortLine(str(tmp_path))
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(PortForbidden, match=rf"you may not open {fake.port}"):
+            resolve(fake.port)
+
+
+def plugged(*ports: tuple[str, int, str]) -> Computer:
+    """A computer with ports: path, product id of Raspberry Pi's, serial number."""
+    usb = {"vid": 0x2E8A, "location": "", "description": "x"}
+    made = [SimpleNamespace(device=path, pid=pid, serial_number=number, **usb) for path, pid, number in ports]
+    return Computer(list_ports=lambda: made, list_mounts=list)
+
+
+def test_names_of_ports() -> None:
+    with Fake() as one, Fake() as other:
+        pico, unknown = (one.port, 5, "E66"), (other.port, 0xFFFF, "77")
+        assert resolve("auto", plugged(pico, unknown)) == one.port
+        assert resolve("auto", plugged(unknown)) == other.port
+        assert resolve("id:77", plugged(pico, unknown)) == other.port
+        assert resolve(f"port:{one.port}", plugged()) == one.port
+        for url in ("socket://10.0.0.1:2000", "rfc2217://gateway:2217"):
+            assert resolve(url, plugged()) == url
+        two = re.escape(
+            f"2 boards are seen: say which by --port. There are: {one.port} (x, USB 2e8a:0005), id:E66; {other.port} "
+        )
+        with pytest.raises(LinkError, match=two):
+            resolve("auto", plugged(pico, (other.port, 5, "E67")))
+    with pytest.raises(PortMissing, match="no board is seen: plug one in"):
+        resolve("auto", plugged())
+    with pytest.raises(PortMissing, match=r"no board with the serial number 9 is plugged in\. There is none"):
+        resolve("id:9", plugged())
+    for name, path in (("a17", "/dev/ttyACM17"), ("u18", "/dev/ttyUSB18"), ("c19", "COM19")):
+        with pytest.raises(PortMissing, match=f"^{path} is not there"):
+            resolve(name, plugged())
 
 
 def test_bundles_that_are_none(tmp_path: Path) -> None:
     one, other = bundle_bytes(make_bundle(12)), bundle_bytes(make_bundle(12, make_encoder(2)))
     for name, data in (one | {"encoder.bwe": other["encoder.bwe"]}).items():
         (tmp_path / name).write_bytes(data)
-    fails(bitwren("deploy", tmp_path, "--port", "/dev/none"), "the table was made with another encoder: build the bundle again")
-    fails(bitwren("deploy", tmp_path / "no", "--port", "/dev/none"), "table.bwt")
+    with Fake() as fake:
+        fails(bitwren("deploy", tmp_path, "--port", fake.port), "the table was made with another encoder: build the bundle again")
+        fails(bitwren("deploy", tmp_path / "no", "--port", fake.port), "table.bwt")
+        assert not fake.scripts
     fails(bitwren("deploy", tmp_path, "--port", "/dev/none", "--name", "a/b"), "--name is a folder in the board's root", code=2)
 
 

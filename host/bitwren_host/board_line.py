@@ -9,10 +9,11 @@ from typing import Any
 
 from bitwren.errors import BitwrenError
 
+from .port_access import PortBusy, PortMissing
 from .port_names import resolve
 from .probe import look
 from .repl import RawRepl
-from .serial_link import LinkClosed, LinkTimeout, NoPort, PortBusy, PortLine
+from .serial_link import LinkClosed, LinkTimeout, PortLine
 from .targets import ANSWER_SECONDS, LineTarget, wait_for_console
 
 _GREETING = 4.0  # seconds for a console to say what is open; a REPL is asked after that
@@ -70,7 +71,7 @@ class BoardOnPort:
                 self._line, self._target = self._open()
                 self._say(f"{self.name} is back: asking again")
                 return ask(self._target)
-            except (NoPort, LinkClosed, PortBusy):  # busy: what plugs it in may look at it first
+            except (PortMissing, LinkClosed, PortBusy):  # busy: what plugs it in may look at it first
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.3)

@@ -26,8 +26,8 @@ from .serial_link import PortLine
 from .targets import LineTarget, wait_for_console
 
 MAIN = "main.py"
-HEAP = 96 << 10
-"""Bytes of heap that a board needs in all: an open bundle takes 12 to 40 KB, the package and its native module as much again."""
+HEAP = 80 << 10
+"""Bytes of heap that a board needs in all: the package and its native module take 45 to 60 KB, an open bundle 12 KB or more."""
 _PACKAGE = "lib/bitwren"
 # In the order in which they must take their places: see firmware/bitwren/update.py.
 _FIRST = (f"{_PACKAGE}/update", f"{_PACKAGE}/__init__")

@@ -1,4 +1,4 @@
-"""MicroPython's raw REPL over a line: scripts in, what they print out. For what a board is asked; files go by mpremote."""
+"""A board in MicroPython's raw REPL, asked several things one after the other. Files go by mpremote."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from bitwren.errors import BitwrenError
 
+from . import raw_repl
 from .serial_link import LinkTimeout, PortLine
 
-_INTERRUPT, _RAW, _END, _FRIENDLY = b"\r\x03\x03", b"\x01", b"\x04", b"\x02"
-_PIECE, _PAUSE = 128, 0.01  # a UART drops what comes faster than the board takes it
+_END, _FRIENDLY = b"\x04", b"\x02"
 _MARK = b"BITWREN "
 _DEFINITION = 30.0  # seconds to take in a piece of a program
 # Printed in two parts, so that a device that only echoes is not taken for one that computes.
@@ -46,15 +46,28 @@ class RawRepl:
 
         :param patience: seconds; it is asked again and again, as a program that reads may swallow what comes with the Ctrl-C.
         """
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            self._line.write(_INTERRUPT + _RAW)
-            until = min(deadline, time.monotonic() + 1.0)
-            for said in self._lines(until - time.monotonic()):
-                if b"raw REPL" in said:
-                    self.run(_SAY + "say()", patience)
-                    return True
-        return False
+        if not raw_repl.enter(self, patience):
+            return False
+        self.run(_SAY + "say()", patience)
+        return True
+
+    def write(self, data: bytes) -> None:
+        """As a :class:`.Line`."""
+        self._line.write(data)
+
+    def readline(self, timeout: float) -> bytes:
+        """As a :class:`.Line`."""
+        try:
+            line = self._line.readline(timeout)
+        except LinkTimeout:
+            self.heard = self.heard or self._line.begun
+            raise
+        self.heard = True
+        return line
+
+    def close(self) -> None:
+        """As a :class:`.Line`."""
+        self._line.close()
 
     def demand(self, patience: float, name: str) -> None:
         """The same.
@@ -75,23 +88,16 @@ class RawRepl:
 
         :param seconds: how long it may take. :raises ReplError: with the script's own error, or when nothing was said in time.
         """
-        self._send(script)
+        raw_repl.send(self, script.encode())
         return self._hear(time.monotonic() + seconds)
 
     def collect(self, script: str, seconds: float) -> list[Any]:
         """The same for one that says many things, and None at its end: a small board has no memory for all of them at once."""
-        self._send(script)
+        raw_repl.send(self, script.encode())
         deadline, said = time.monotonic() + seconds, []
         while (what := self._hear(deadline)) is not None:
             said.append(what)
         return said
-
-    def _send(self, script: str) -> None:
-        data = script.encode()
-        for begin in range(0, len(data), _PIECE):
-            self._line.write(data[begin : begin + _PIECE])
-            time.sleep(_PAUSE)
-        self._line.write(_END)
 
     def _hear(self, deadline: float) -> Any:
         """What is said next."""
@@ -120,9 +126,6 @@ class RawRepl:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
-                said = self._line.readline(left)
+                yield self.readline(left)
             except LinkTimeout:
-                self.heard = self.heard or self._line.begun
                 return
-            self.heard = True
-            yield said

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -24,18 +22,6 @@ class LinkTimeout(LinkError):
 
 class LinkClosed(LinkError):
     """The other end is gone: unplugged, or ended."""
-
-
-class NoPort(LinkError):
-    """A port that is not there."""
-
-
-class NoPermission(LinkError):
-    """A port that this user may not open."""
-
-
-class PortBusy(LinkError):
-    """A port that another program has open."""
 
 
 class Line(Protocol):
@@ -101,15 +87,17 @@ class PortLine:
     def __init__(self, port: str, baud: int = 115200, write_timeout: float = 30.0) -> None:
         """Open ``port``, for nobody else. ``baud`` matters to a UART only; USB and pseudo-terminals go as fast as they can.
 
-        :raises NoPort: when it is not there, :class:`NoPermission` and :class:`PortBusy` when it may not be opened or is open
-            elsewhere, :class:`LinkError` for anything else.
+        :raises LinkError: when it does not open; :func:`.port_access.check_port` knows better why.
         """
         self.port = port
         try:
             # Two programs that read one port take each other's bytes.
             self._serial = serial.serial_for_url(port, baud, write_timeout=write_timeout, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
-            raise _refused(port, error) from error
+            raise LinkError(
+                f"Cannot open {port}: {error}. Is the board plugged in, and no other program (mpremote, a terminal) using it? "
+                "`bitwren ports` lists the ports there are."
+            ) from error
         self._lines = LineBuffer(self._receive)
 
     def write(self, data: bytes) -> None:
@@ -152,30 +140,3 @@ class PortLine:
 
     def _gone(self, error: Exception) -> LinkClosed:
         return LinkClosed(f"The board on {self.port} is gone ({error}). Plug it in again, or reset it.")
-
-
-def _refused(port: str, error: Exception) -> LinkError:
-    """Why a port does not open, and what to do."""
-    number = getattr(error, "errno", None)
-    lists = "`bitwren ports` lists the ports there are."
-    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return NoPort(f"Cannot open {port}: it is not there. Plug the board in, with a cable that carries data. {lists}")
-    if number in (errno.EACCES, errno.EPERM):
-        group = _group(port)
-        hint = f"sudo usermod -aG {group} $USER, then log in again" if group else "run it as a user who may"
-        return NoPermission(f"Cannot open {port}: you have no permission. Its group has it: {hint}.")
-    if number in (errno.EBUSY, errno.EWOULDBLOCK) or "exclusively lock" in str(error):
-        return PortBusy(f"Cannot open {port}: another program has it open. Close it (mpremote, a serial terminal, Thonny).")
-    return LinkError(
-        f"Cannot open {port}: {error}. Is the board plugged in, and no other program (mpremote, a terminal) using it? {lists}"
-    )
-
-
-def _group(port: str) -> str:
-    """The group that a port belongs to, where there are groups: dialout on Debian, uucp on Arch."""
-    try:
-        import grp  # not on Windows
-
-        return grp.getgrgid(os.stat(port).st_gid).gr_name
-    except (ImportError, OSError, KeyError):
-        return "dialout"
