@@ -105,7 +105,7 @@ def examine(ports: Sequence[str] = (), ask: bool = True, computer: Computer | No
     found += [_module(made_for, boards) for made_for, boards in MODULES.items()]
     found += [_emulated(name) for name in ("unix", "pico", *MACHINES)]
     seen = {port.device: port for port in computer.ports() if port.usb}
-    known = boards.all_boards()
+    known = sorted(boards.all_boards(), key=lambda board: board.name)
     found += [_board(seen.get(port, SerialPort(port)), ask, known) for port in dict.fromkeys([*seen, *ports])]
     return found + [_drive(drive, known) for drive in computer.drives()]
 
