@@ -48,7 +48,12 @@ def test_it_gets_what_it_lacks_and_answers(port: str, folder: Path, bundle: Bund
     assert report["sent"] == {OUTDATED: size}
     assert report["removed"] == [SHADOW]
     assert len(report["unchanged"]) == len(firmware_files("armv6m")) + 1
-    assert done.stderr.decode() == f"sending 1/1 {OUTDATED}, {size:,} bytes\n"
+    assert done.stderr.decode().splitlines() == [
+        f"looking at the board on {port}",
+        f"sending 1/1 {OUTDATED}, {size:,} bytes",
+        "checking what has arrived",
+        "restarting the board, to ask it a question",
+    ]
     assert report["board"]["machine"] == "Raspberry Pi Pico with RP2040"
     assert 1_000_000 < report["board"]["free"] < 352 * 4096
     assert report["answer"] == bundle.answer(report["question"], 1)

@@ -17,7 +17,7 @@ from bitwren.errors import BitwrenError
 
 SUFFIX = ".new"
 _SILENCE = 60.0  # seconds for the slowest to begin a file
-_SLOW = 1000  # bytes a second: a UART at 9600 baud, mpremote's own text around them
+_SLOW = 300  # bytes a second: an emulated board on a busy machine; a UART at 9600 baud is twice as fast
 
 
 class SendError(BitwrenError):

@@ -92,6 +92,7 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
         arrive. The bundle that was there answers in either case, after a reset.
     """
     bundle = Bundle.read(directory)
+    say(f"looking at the board on {port}")
     with PortLine(port) as line:
         repl = RawRepl(line)
         repl.demand(_PATIENCE, port)
@@ -114,10 +115,12 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
     with PortLine(port) as line:
         repl = RawRepl(line)
         if pending or report.removed:
+            say("checking what has arrived")
             repl.demand(_PATIENCE, port)
             _commit(repl, board, files, pending, report.removed)
             repl.leave(reset=False)
         if wish.reset:
+            say("restarting the board, to ask it a question")
             _ask(repl, line, bundle, wish, report)
     return report
 
@@ -186,12 +189,11 @@ def _compare(repl: RawRepl, board: Board, files: dict[str, bytes], wish: Wish) -
         else:
             report.sent[path] = len(data)
     report.removed = [path for path, (_, digest) in there.items() if digest is None and not path.endswith(".new")]
+    changed = {*report.sent, *report.ready}
     kept = {path + ".new" for path in report.ready}
     stale = [path for path in there if path.endswith(".new") and path not in kept]
-    if wish.replace and any(path.startswith(f"{wish.name}/") for path in [*report.sent, *report.ready]):
-        stale += [path for path in (f"{wish.name}/table.bwt", f"{wish.name}/encoder.bwe") if path in there]
-        report.sent |= {path: len(files[path]) for path in report.unchanged if path in stale}
-        report.unchanged = [path for path in report.unchanged if path not in stale]
+    if wish.replace:
+        stale += [path for path in (f"{wish.name}/table.bwt", f"{wish.name}/encoder.bwe") if path in there and path in changed]
     if report.sent and not found["writable"]:
         raise DeployError(f"The filesystem at {root or '/'} of the board on {board.port} is read-only: nothing was written.")
     _demand_room(board, report, sum(_blocks(there[path][0], board.block) for path in stale), wish)
