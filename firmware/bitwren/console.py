@@ -291,7 +291,11 @@ class Console:
                 query = None
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
-            return self._wren.answer(query, request.get("k"), request.get("effort"), request.get("stages"))
+            began = time.ticks_ms()
+            answer = self._wren.answer(query, request.get("k"), request.get("effort"), request.get("stages"))
+            if request.get("time") is True:
+                answer["ms"] = time.ticks_diff(time.ticks_ms(), began)
+            return answer
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -332,7 +336,7 @@ def _pieces(answer):
     for index, hit in enumerate(hits):
         hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
     hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
-    rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact") if key in answer]
+    rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact", "ms") if key in answer]
     hits.append("]" + "".join(rest) + "}")
     return hits
 

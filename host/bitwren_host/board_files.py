@@ -50,10 +50,15 @@ def native_path(made_for: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def firmware_files(arch: str) -> dict[str, bytes]:
-    """Everything but the bundle, by path on the board."""
+def firmware_files(arch: str, machine: str = "", native: bool = True) -> dict[str, bytes]:
+    """Everything but the bundle, by path on the board.
+
+    :param machine: the board's ``_machine``, which may allow a better native module. :param native: whether it gets one.
+    """
     firmware = data_folder("firmware")
-    files = {"main.py": read_file(firmware / "main.py"), "lib/bitwren_native.mpy": native_module(arch)}
+    files = {"main.py": read_file(firmware / "main.py")}
+    if native:
+        files["lib/bitwren_native.mpy"] = native_module(arch, machine)
     compiler = cache_folder() / "micropython" / "mpy-cross" / "mpy-cross"
     for source in sorted((firmware / "bitwren").rglob("*.py")):
         path = PurePosixPath("lib") / source.relative_to(firmware).as_posix()
@@ -74,6 +79,6 @@ def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
     return done.stdout
 
 
-def bundle_files(directory: Path) -> dict[str, bytes]:
-    """A bundle's files, by path on the board."""
-    return {f"{BUNDLE_FOLDER}/{path.name}": read_file(path) for path in bundle.parts(directory)}
+def bundle_files(directory: Path, name: str = BUNDLE_FOLDER) -> dict[str, bytes]:
+    """A bundle's files, by path on the board, where its folder has that name."""
+    return {f"{name}/{path.name}": read_file(path) for path in bundle.parts(directory)}

@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from serial.tools.list_ports import comports
-
+from bitwren import boards
 from bitwren.errors import BitwrenError
 
 from .board_files import cache_folder, native_path
+from .port_access import check_port
+from .port_names import boards_of
+from .ports import Computer, Drive, SerialPort
 from .probe import Board, probe
 from .qemu import MACHINES
 
@@ -88,11 +90,13 @@ MODULES = {
 }
 
 
-def examine(ports: Sequence[str] = (), ask: bool = True) -> list[Finding]:
+def examine(ports: Sequence[str] = (), ask: bool = True, computer: Computer | None = None) -> list[Finding]:
     """Look at everything; boards last.
 
     :param ports: serial ports to look at besides those with a USB device. :param ask: whether boards are talked to.
+    :param computer: what boards are plugged into.
     """
+    computer = computer or Computer()
     version = ".".join(map(str, sys.version_info[:3]))
     found = [Finding("Python", "python", OK, version, "", needed=True)]  # an older one does not run this
     found += [_package("Python packages", name, use, needed) for name, (needed, use) in PACKAGES.items()]
@@ -100,8 +104,10 @@ def examine(ports: Sequence[str] = (), ask: bool = True) -> list[Finding]:
     found += [_tool(*tool) for tool in TOOLS]
     found += [_module(made_for, boards) for made_for, boards in MODULES.items()]
     found += [_emulated(name) for name in ("unix", "pico", *MACHINES)]
-    usb = [port.device for port in comports() if port.vid is not None]
-    return found + [_board(port, ask) for port in dict.fromkeys([*usb, *ports])]
+    seen = {port.device: port for port in computer.ports() if port.usb}
+    known = sorted(boards.all_boards(), key=lambda board: board.name)
+    found += [_board(seen.get(port, SerialPort(port)), ask, known) for port in dict.fromkeys([*seen, *ports])]
+    return found + [_drive(drive, known) for drive in computer.drives()]
 
 
 def report(found: Sequence[Finding]) -> str:
@@ -202,22 +208,56 @@ def _emulated(name: str) -> Finding:
     return Finding("Emulated boards", name, OK, "", use)
 
 
-def _board(port: str, ask: bool) -> Finding:
+def _board(port: SerialPort, ask: bool, known: Sequence[boards.Board]) -> Finding:
+    """What is on a serial port; its USB ids tell what it may be where it does not say so itself."""
+    device, likely = port.device, boards_of(port, known)
+    who = _one_of(likely, port)
+    loaders = [board for board in known if port.usb and port.usb in set(board.usb.boot) - set(board.usb.running)]
+    if loaders:
+        remedy = f"{_flash(loaders)}; or reset it to leave the boot loader"
+        return Finding("Boards", device, PROBLEM, "", f"a boot loader{_one_of([board.name for board in loaders], port)}", remedy)
     if not ask:
-        return Finding("Boards", port, OK, "", "not asked")
+        return Finding("Boards", device, OK, "", f"not asked{who}")
     try:
-        board = probe(port)
+        check_port(device)
+        board = probe(device)
     except BitwrenError as error:
-        return Finding("Boards", port, PROBLEM, "", "", str(error))
+        return Finding("Boards", device, PROBLEM, "", who.removeprefix(", "), str(error))
     if board is None:
-        remedy = "if it should be a board: flash MicroPython, or reset it and try again"
-        return Finding("Boards", port, PROBLEM, "", "does not answer as MicroPython", remedy)
+        remedy = "if it should be a board: flash MicroPython (bitwren flash --board NAME), or reset it and try again"
+        if likely:
+            remedy = f"flash MicroPython: bitwren flash --board {likely[0]}, or reset it and try again"
+        return Finding("Boards", device, PROBLEM, "", f"does not answer as MicroPython{who}", remedy)
     return Finding(
-        "Boards", port, PROBLEM if board.lacks else OK, f"MicroPython {board.version}", _text(board), "\n".join(board.lacks)
+        "Boards", device, PROBLEM if board.lacks else OK, f"MicroPython {board.version}", _text(board), "\n".join(board.lacks)
     )
+
+
+def _one_of(names: Sequence[str], port: SerialPort) -> str:
+    if not names:
+        return f", {port.description}, USB {port.usb}" if port.usb else ""
+    few = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return f", by its USB ids {'one of ' if len(names) > 1 else ''}{few}"
+
+
+def _drive(drive: Drive, known: Sequence[boards.Board]) -> Finding:
+    """A boot loader's drive."""
+    fitting = [board for board in known if board.boot.board_id and board.boot.board_id == drive.board_id]
+    if not fitting:
+        remedy = "no board file knows it: write one, and give its path to bitwren flash --board"
+        return Finding(
+            "Boards", str(drive.path), PROBLEM, "", f"boot loader {drive.board_id or 'that does not say which'}", remedy
+        )
+    use = f"boot loader of an {fitting[0].chip}: no MicroPython is running"
+    return Finding("Boards", str(drive.path), PROBLEM, "", use, _flash(fitting))
+
+
+def _flash(fitting: Sequence[boards.Board]) -> str:
+    return "bitwren flash " + " or ".join(f"--board {board.name}" for board in fitting)
 
 
 def _text(board: Board) -> str:
     running = "without bitwren" if board.native is None else f"bitwren ({board.native})"
     bundle = f", bundle {board.bundle}" if board.bundle else ""
-    return f"{board.machine}: {board.arch}, .mpy {board.mpy}, {board.heap // 1024} KB of heap, {running}{bundle}"
+    room = f", {board.free // 1024:,} KB free" if board.block else ""
+    return f"{board.machine}: {board.arch}, .mpy {board.mpy}, {board.heap // 1024} KB of heap{room}, {running}{bundle}"

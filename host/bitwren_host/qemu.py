@@ -94,7 +94,8 @@ class QemuBoard:
     """A board: MicroPython and files, running, with its console on a pseudo-terminal.
 
     :attr:`port` is the pseudo-terminal's path; open it like any board's serial port, as often as wanted. Start the board
-    from a thread that outlives it: on Linux it ends with the thread that started it.
+    from a thread that outlives it: on Linux it ends with the thread that started it. :attr:`image_bytes` is the length of its
+    files' ROMFS image.
     """
 
     def __init__(self, name: str, firmware: Path, files: Mapping[str, bytes], *, boot_timeout: float = 30.0) -> None:
@@ -114,6 +115,7 @@ class QemuBoard:
                 f"The files are {len(image):,} bytes and {name} holds {machine.room:,}. Use fewer documents, or fewer bits."
             )
         self._name, self._machine, self._firmware = name, machine, firmware
+        self.image_bytes = len(image)
         self._deadline = time.monotonic() + boot_timeout
         self._folder = tempfile.TemporaryDirectory(prefix="bitwren-qemu-")
         self._process: subprocess.Popen[bytes] | None = None

@@ -69,6 +69,11 @@ class LineBuffer:
         """Take bytes that came while something else was going on."""
         self._pending += data
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a line has come."""
+        return bool(self._pending)
+
     def _begun(self) -> str:
         """Say what there is of a line, since it often tells why no line came (a prompt, half a traceback)."""
         if not self._pending:
@@ -77,13 +82,17 @@ class LineBuffer:
 
 
 class PortLine:
-    """A line over a serial port or a pseudo-terminal, by pyserial."""
+    """A line over a serial port, a pseudo-terminal or what pyserial has an URL for (``socket://``, ``rfc2217://``)."""
 
     def __init__(self, port: str, baud: int = 115200, write_timeout: float = 30.0) -> None:
-        """Open ``port``. ``baud`` matters to a UART only; USB and pseudo-terminals go as fast as they can."""
+        """Open ``port``, for nobody else. ``baud`` matters to a UART only; USB and pseudo-terminals go as fast as they can.
+
+        :raises LinkError: when it does not open; :func:`.port_access.check_port` knows better why.
+        """
         self.port = port
         try:
-            self._serial = serial.Serial(port, baud, write_timeout=write_timeout)
+            # Two programs that read one port take each other's bytes.
+            self._serial = serial.serial_for_url(port, baud, write_timeout=write_timeout, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(
                 f"Cannot open {port}: {error}. Is the board plugged in, and no other program (mpremote, a terminal) using it? "
@@ -103,6 +112,11 @@ class PortLine:
     def readline(self, timeout: float) -> bytes:
         """Return the next line, without its line end; raise :class:`LinkTimeout` if none is complete in time."""
         return self._lines.readline(timeout)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a line has come."""
+        return self._lines.begun
 
     def close(self) -> None:
         """Close the port."""

@@ -71,3 +71,22 @@ class Progress:
         if self._drawn:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
             self._drawn = False
+
+
+class Steps:
+    """Steps of something slow, on stderr: one line that is rewritten on a terminal, else a line each."""
+
+    def __init__(self) -> None:
+        self._drawn = False
+
+    def __call__(self, step: str) -> None:
+        """Show a step that begins."""
+        self._drawn = sys.stderr.isatty()
+        before, after = ("\r\033[K", "") if self._drawn else ("", "\n")
+        print(f"{before}{step}", end=after, file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """Remove the line."""
+        if self._drawn:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self._drawn = False

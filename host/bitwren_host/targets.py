@@ -17,9 +17,11 @@ from bitwren.scoring import choose
 from .board_files import bundle_files, cache_folder, firmware_files
 from .emulator import EmulatedPico, UnixPort, pico_image
 from .qemu import MACHINES, QemuBoard
-from .serial_link import Line, PortLine
+from .serial_link import Line, LinkTimeout, PortLine
 
 NAMES = ("host", "unix", "pico", *MACHINES)
+NO_BUNDLE = "no bundle here"
+"""How the sentence of a board without a bundle begins (firmware/bitwren/messages.py)."""
 ANSWER_SECONDS = 60.0
 """Patience for one answer; an emulated board on a busy machine is slow, a dead one should not hang a script for ever."""
 
@@ -64,14 +66,18 @@ class HostTarget:
 class LineTarget:
     """A board, real or emulated, that serves bitwren's console on a line."""
 
-    def __init__(self, line: Line, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, line: Line, seconds: float = ANSWER_SECONDS, timing: bool = False) -> None:
+        """:param timing: whether answers tell the board's own milliseconds, as ``ms``."""
         self._line = line
         self._seconds = seconds
+        self._timing = {"time": True} if timing else {}
 
     def answer(self, query: str, k: int, effort: int | None = None, stages: str | None = None) -> dict[str, Any]:
         """Send one JSON line and read one."""
         chosen = {"effort": effort, "stages": stages}
-        return self._ask({"query": query, "k": k} | {key: value for key, value in chosen.items() if value is not None})
+        return self._ask(
+            {"query": query, "k": k} | self._timing | {key: value for key, value in chosen.items() if value is not None}
+        )
 
     def info(self) -> dict[str, Any]:
         """The board's own description of itself."""
@@ -85,8 +91,28 @@ class LineTarget:
             line = self._line.readline(max(0.0, deadline - time.monotonic()))
             with contextlib.suppress(ValueError):
                 reply = json.loads(line[max(0, line.find(b"{")) :])
-                if isinstance(reply, dict):
+                if isinstance(reply, dict) and reply != request:  # a REPL echoes what it is sent
                     return reply
+
+
+def wait_for_console(line: PortLine, seconds: float) -> None:
+    """Wait until a board that was reset serves its console.
+
+    :raises BitwrenError: with what it said, when it does not.
+    """
+    deadline = time.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            text = line.readline(max(0.0, deadline - time.monotonic())).decode("utf-8", "replace")
+        except LinkTimeout as error:
+            raise BitwrenError(f"The board on {line.port} does not serve its console after a reset. {said}".rstrip()) from error
+        if text.startswith("Type a question."):
+            return
+        if text.startswith("bitwren: the console is closed") or text.startswith(f"bitwren: {NO_BUNDLE}"):
+            raise BitwrenError(f"The board on {line.port} ended its console at once. {said or text}")
+        if text.startswith("bitwren: ") or "Error" in text:
+            said = f"It said: {text}"
 
 
 @contextlib.contextmanager

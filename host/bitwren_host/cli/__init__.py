@@ -12,6 +12,7 @@ from bitwren.errors import BitwrenError
 from .ask import console, search
 from .bench import bench
 from .demo import demo
+from .deploy import deploy
 from .doctor import doctor
 from .exchange import export, import_
 from .flash import flash
@@ -45,6 +46,7 @@ for command in (
     inspect,
     boards,
     ports,
+    deploy,
     doctor,
     demo,
     bench,

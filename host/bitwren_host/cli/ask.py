@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from bitwren.errors import QueryError
 from bitwren.scoring import NAMES as NAMES_OF_STAGES
 
 from .. import show
-from ..console import ALWAYS_EXACT, answer_lines, converse
-from ..targets import NAMES, open_target
+from ..board_line import open_boards
+from ..console import ALWAYS_EXACT, answer_lines, converse, history_file
+from ..targets import NAMES, Target, open_target
+from .deploy import PORT_HELP
 from .exchange import search_vectors
 
 on_option = click.option(
@@ -93,16 +96,38 @@ def search(
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.option("-p", "--port", "ports", multiple=True, help=f"Ask the board there instead; given again: several. {PORT_HELP}")
 @k_option
 @effort_option
 @stages_option
 @on_option
 @firmware_option
-def console(directory: Path, k: int, effort: int | None, stages: str | None, target: str, firmware: Path | None) -> None:
-    """Ask the bundle in DIRECTORY questions; with input piped, one query a line in, one JSON line out."""
-    with open_target(target, directory, firmware) as found:
-        if sys.stdin.isatty():
-            converse(found, k, effort, stages)
+def console(
+    directory: Path | None,
+    ports: tuple[str, ...],
+    k: int,
+    effort: int | None,
+    stages: str | None,
+    target: str,
+    firmware: Path | None,
+) -> None:
+    """Ask the bundle in DIRECTORY questions, or the board at --port; with input piped, a query a line in, a JSON line out."""
+    if (directory is None) == (not ports):
+        raise click.UsageError("give a bundle's DIRECTORY, or boards by --port")
+    person = sys.stdin.isatty()
+    with contextlib.ExitStack() as stack:
+        found: Target | dict[str, Target]
+        if directory:
+            found = stack.enter_context(open_target(target, directory, firmware))
+        else:
+            opened = stack.enter_context(open_boards(list(dict.fromkeys(ports)), _tell, timing=person))
+            found = {board.name: board for board in opened}
+        if person:
+            converse(found, k, effort, stages, history_file())
         else:
             answer_lines(found, sys.stdin.buffer, k, effort, sys.stdout, stages)
+
+
+def _tell(what: str) -> None:
+    click.echo(f"bitwren: {what}", err=True)

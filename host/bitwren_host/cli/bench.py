@@ -10,7 +10,9 @@ import click
 from rich.console import Console
 
 from .. import show
-from ..bench import document, plot, program, suite
+from ..bench import document, on_port, plot, program, suite
+from ..port_names import resolve
+from .deploy import PORT_HELP
 from .look import json_option
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -26,6 +28,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--corpus", type=click.Path(path_type=Path), help="For a whole query: a file with 10,000 documents, not made ones.")
 @click.option("--pico/--no-pico", default=True, show_default=True, help="Whole queries and MicroPython on an emulated Pico.")
 @click.option("--write", "output", type=click.Path(path_type=Path), help="Put the figures into docs/performance.md, plot beside.")
+@click.option("-p", "--port", help=f"Time the queries of the board there instead, by its own clock. {PORT_HELP}")
 @json_option
 def bench(
     archs: tuple[str, ...],
@@ -37,9 +40,13 @@ def bench(
     corpus: Path | None,
     pico: bool,
     output: Path | None,
+    port: str | None,
     as_json: bool,
 ) -> None:
     """Count what search, encoder and a whole query cost on each chip, in instructions, against other ways to do it."""
+    if port is not None:
+        _time(port, ks[0], as_json)
+        return
     if output and not (sentences and pico and not archs and plot.BITS in widths):
         raise click.UsageError(f"--write needs all that it shows: --sentences, the Pico, every architecture, {plot.BITS} bits")
     plan = suite.Plan(archs or program.ARCHITECTURES, widths, counts, ks, clinc150, sentences, corpus, pico)
@@ -57,3 +64,12 @@ def bench(
             out.print(part)
     if output:
         document.write(found, output)
+
+
+def _time(port: str, k: int, as_json: bool) -> None:
+    progress = show.Progress()
+    try:
+        found = on_port.time_board(resolve(port), k, progress)
+    finally:
+        progress.done()
+    click.echo(json.dumps(found.json(), ensure_ascii=False) if as_json else found.text())
