@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..places import user_cache
 from . import TrainingError, need
 
 CHUNK = 2048
@@ -83,8 +84,8 @@ def available() -> bool:
 
 
 def cache_folder() -> Path:
-    """Where a user's programs keep what can be computed again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bitwren" / "embeddings"
+    """Where embeddings are kept."""
+    return user_cache() / "embeddings"
 
 
 def _load(name: str) -> Any:
