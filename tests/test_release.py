@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import json
+import os
 import re
 import subprocess
-import sys
 import sysconfig
-import threading
+import tty
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from board_bundle import CACHE, bundle_bytes, make_bundle, text_of
+from board_bundle import CACHE, make_bundle, write_bundle
 from conftest import ROOT
-from test_pico_console import PICO_FIRMWARE
+from try_mip import try_mip
 from try_wheel import try_wheel
 
 from bitwren.boards import all_boards
 from bitwren.errors import BitwrenError
 from bitwren.places import user_cache
 from bitwren_host import board_files, release
-from bitwren_host.board_files import compiled_package, native_path, package_sources
-from bitwren_host.emulator import EmulatedPico, pico_image
+from bitwren_host.board_files import compiled_package, native_module, native_path, package_sources
+
+UNIX = CACHE / "micropython" / "unix" / "micropython"
 
 needs_builds = pytest.mark.skipif(
     not all(native_path(arch) for arch in release.ARCHS) or not compiled_package("armv6m"),
@@ -123,43 +121,22 @@ def test_cache_of_an_installation_is_the_users(tmp_path: Path, monkeypatch: pyte
 # --- Installed by mpremote's mip --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server(made: Path) -> Iterator[str]:
-    """Address of the release folder, served on this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(made))) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-ASK = """
-import bitwren
-wren = bitwren.open("faq")
-print(wren.info()["native"], wren.search({!r}, k=1)[0].id)
-"""
-
-
 @needs_builds
-@pytest.mark.skipif(not PICO_FIRMWARE.exists(), reason="the Pico's firmware is not built: make pico-firmware")
-def test_mip_brings_package_and_native_module(server: str) -> None:
-    """A Pico that has a bundle and nothing else of bitwren."""
-    bundle = make_bundle()
-    image = pico_image({f"faq/{name}": data for name, data in bundle_bytes(bundle).items()})
-    with EmulatedPico(PICO_FIRMWARE, image) as pico:
-
-        def mpremote(*arguments: str) -> str:
-            command = [sys.executable, "-m", "mpremote", "connect", pico.port, *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        said = mpremote("mip", "install", f"{server}/mip/pico.json")
-        assert "Installing: /lib/bitwren/console.mpy" in said
-        assert mpremote("exec", ASK.format(text_of(bundle, 7))).split() == ["armv6m", "d7"]
-        mpremote("mip", "install", "--target", "/", f"{server}/mip/main.py")
-        assert mpremote("fs", "cat", ":main.py").replace("\r\n", "\n") == (ROOT / "firmware" / "main.py").read_text()
+@pytest.mark.skipif(not UNIX.is_file(), reason="MicroPython's unix port is not built: make unix")
+def test_mip_brings_package_and_native_module(made: Path, tmp_path: Path) -> None:
+    """`make dist` does the same with an emulated Pico, whose USB takes a minute and a half for it."""
+    write_bundle(make_bundle(), tmp_path / "faq")
+    (tmp_path / "lib").mkdir()
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    environment = {**os.environ, "MICROPYPATH": str(tmp_path / "lib")}
+    command = [UNIX, Path(__file__).with_name("raw_repl.py")]
+    board = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=ours, stdout=ours)
+    try:
+        try_mip(made, os.ttyname(theirs), "unix", "x64", tmp_path)
+    finally:
+        board.kill()
+        board.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert everything(tmp_path / "lib") == compiled_package("x64") | {"bitwren_native.mpy": native_module("x64")}

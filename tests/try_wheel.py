@@ -2,7 +2,7 @@
 
     python tests/try_wheel.py .cache/dist/bitwren-VERSION-py3-none-any.whl
 
-`make dist` runs this with all dependencies from pip's index (some minutes); tests/test_release.py takes those that are installed here.
+`make dist` runs this with all dependencies from pip's index; tests/test_release.py takes those that are installed here.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def package_sources() -> dict[str, bytes]:
 
 
 def compiled_package(arch: str) -> dict[str, bytes]:
-    """The package as .mpy files, by path below /lib: what the wheel carries, or else compiled here; empty where neither can be."""
+    """The package as .mpy files, by path below /lib: what the wheel carries, or else compiled here; empty if neither can be."""
     carried = [_PACKAGE_DATA / COMPILED / name for name in ("any", arch)]
     if all(folder.is_dir() for folder in carried):
         files = [(file.relative_to(folder), file) for folder in carried for file in sorted(folder.rglob("*.mpy"))]
