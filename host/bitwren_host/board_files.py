@@ -59,10 +59,14 @@ def native_path(made_for: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def firmware_files(arch: str) -> dict[str, bytes]:
-    """Everything but the bundle, by path on the board."""
-    firmware = data_folder("firmware")
-    files = {"main.py": read_file(firmware / "main.py"), "lib/bitwren_native.mpy": native_module(arch)}
+def firmware_files(arch: str, machine: str = "", native: bool = True) -> dict[str, bytes]:
+    """Everything but the bundle, by path on the board.
+
+    :param machine: the board's ``_machine``, which may allow a better native module. :param native: whether it gets one.
+    """
+    files = {"main.py": read_file(data_folder("firmware") / "main.py")}
+    if native:
+        files["lib/bitwren_native.mpy"] = native_module(arch, machine)
     # Compiling on the chip takes a third of a second at every start, and RAM.
     package = compiled_package(arch) or package_sources()
     return files | {f"lib/{path}": data for path, data in package.items()}
