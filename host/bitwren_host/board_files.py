@@ -102,6 +102,6 @@ def _compile(compiler: Path, source: Path, name: str, arch: str) -> bytes:
     return done.stdout
 
 
-def bundle_files(directory: Path) -> dict[str, bytes]:
-    """A bundle's files, by path on the board."""
-    return {f"{BUNDLE_FOLDER}/{path.name}": read_file(path) for path in bundle.parts(directory)}
+def bundle_files(directory: Path, name: str = BUNDLE_FOLDER) -> dict[str, bytes]:
+    """A bundle's files, by path on the board, where its folder has that name."""
+    return {f"{name}/{path.name}": read_file(path) for path in bundle.parts(directory)}
