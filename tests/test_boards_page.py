@@ -16,7 +16,7 @@ from bitwren_host.cli import cli
 
 PAGE = ROOT / "docs" / "boards.md"
 SOURCES = ("toolchain/bitwren", "host/bitwren_host", "firmware/bitwren", "firmware/main.py")
-MISSING = re.compile(r"[A-Z]{4,}|…|\.\.\.|\d[\d,.]*")
+MISSING = re.compile(r"[A-Z]{4,}|…|\.\.\.|/\S+|\d[\d,.]*")
 """In a quoted sentence: what stands for a part that changes."""
 
 
