@@ -73,4 +73,3 @@ def test_every_board_is_in_the_table() -> None:
     for command in commands(PAGE):
         for name in re.findall(r"--board[ =](\S+)", command):
             assert name in {board.name for board in all_boards()} or name.endswith(".toml") or name == "NAME"
-

@@ -45,9 +45,13 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 @needs_builds
 def test_twice_gives_the_same_bytes(made: Path, tmp_path: Path) -> None:
-    (tmp_path / "dist").mkdir()
-    (tmp_path / "dist" / "old.txt").write_text("of the release before")
-    release.release(tmp_path / "dist")
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / "old.txt").write_text("of the release before")
+    with pytest.raises(BitwrenError, match="is no release"):
+        release.release(folder)
+    (folder / "SHA256SUMS").write_text("")
+    release.release(folder)
     assert everything(tmp_path / "dist") == everything(made)
     assert [path.name for path in tmp_path.iterdir()] == ["dist"], "nothing is left over"
 

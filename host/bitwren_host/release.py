@@ -37,6 +37,7 @@ WHEEL_DATA = "BITWREN_WHEEL_DATA"
 """The environment variable by which host/wheel_hook.py learns of a folder that the wheel is to carry."""
 _NATIVE = "bitwren_native.mpy"
 _INIT = "__init__"
+_SUMS = "SHA256SUMS"
 
 
 def release(folder: Path, url: str = "") -> Path:
@@ -44,8 +45,10 @@ def release(folder: Path, url: str = "") -> Path:
 
     :param url: where the folder ``mip`` will be found; with it, packages name their files by full address, which mip before
         MicroPython 1.25 needs.
-    :raises BitwrenError: when a native module or mpy-cross is not built, or the wheel cannot be made.
+    :raises BitwrenError: when a native module or mpy-cross is not built, the wheel cannot be made, or something else is there.
     """
+    if folder.exists() and not (folder / _SUMS).is_file():
+        raise BitwrenError(f"{folder} is there and is no release, which would replace it: name another folder")
     packages = {arch: compiled_package(arch) for arch in ARCHS}
     if not all(packages.values()):
         raise BitwrenError("mpy-cross is not built, and a release has the MicroPython package compiled: run 'make unix'")
@@ -59,7 +62,7 @@ def release(folder: Path, url: str = "") -> Path:
         wheel = build_wheel(data, made)
         files = sorted(path for path in made.rglob("*") if path.is_file())
         sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(made).as_posix()}\n" for path in files)
-        (made / "SHA256SUMS").write_text("".join(sums))
+        (made / _SUMS).write_text("".join(sums))
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
@@ -159,7 +162,7 @@ def main() -> None:
     except BitwrenError as error:
         sys.exit(f"bitwren: {error}")
     count = len(list((given.folder / "mip").iterdir()))
-    print(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB; {given.folder / 'mip'}: {count} files; {given.folder / 'SHA256SUMS'}")
+    print(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB; {given.folder / 'mip'}: {count} files; {given.folder / _SUMS}")
 
 
 if __name__ == "__main__":
