@@ -127,7 +127,8 @@ def test_cache_of_an_installation_is_the_users(tmp_path: Path, monkeypatch: pyte
 
 @needs_builds
 @pytest.mark.skipif(not UNIX.is_file(), reason="MicroPython's unix port is not built: make unix")
-def test_mip_brings_package_and_native_module(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("package", "native"), [("unix", "x64"), ("any", "viper")])
+def test_mip_brings_package_and_native_module(made: Path, tmp_path: Path, package: str, native: str) -> None:
     """`make dist` does the same with an emulated Pico, whose USB takes a minute and a half for it."""
     write_bundle(make_bundle(), tmp_path / "faq")
     (tmp_path / "lib").mkdir()
@@ -137,10 +138,11 @@ def test_mip_brings_package_and_native_module(made: Path, tmp_path: Path) -> Non
     command = [UNIX, Path(__file__).with_name("raw_repl.py")]
     board = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=ours, stdout=ours)
     try:
-        try_mip(made, os.ttyname(theirs), "unix", "x64", tmp_path)
+        try_mip(made, os.ttyname(theirs), package, native, tmp_path)
     finally:
         board.kill()
         board.wait()
         os.close(ours)
         os.close(theirs)
-    assert everything(tmp_path / "lib") == compiled_package("x64") | {"bitwren_native.mpy": native_module("x64")}
+    whole = compiled_package("x64") | {"bitwren_native.mpy": native_module("x64")}
+    assert everything(tmp_path / "lib") == (package_sources() if package == "any" else whole)
