@@ -135,7 +135,7 @@ def test_mip_brings_package_and_native_module(made: Path, tmp_path: Path, packag
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     environment = {**os.environ, "MICROPYPATH": str(tmp_path / "lib")}
-    command = [UNIX, Path(__file__).with_name("raw_repl.py")]
+    command = [UNIX, Path(__file__).with_name("unix_raw_repl.py")]
     board = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=ours, stdout=ours)
     try:
         try_mip(made, os.ttyname(theirs), package, native, tmp_path)
