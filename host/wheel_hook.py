@@ -8,7 +8,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
+class WheelHook(BuildHookInterface):
     """Puts the folder that BITWREN_WHEEL_DATA names, if it is set, into the wheel as bitwren_host/data."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
