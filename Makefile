@@ -7,6 +7,7 @@
 #   FIRMWARE=file.uf2              use this Pico firmware (1.23 or later) instead of building one
 #   PYTHON=python3.11  JOBS=2      which Python makes the virtual environment; how many compilers run at once
 #   ARGS="..."                     passed on to pytest or to the console
+#   MIP_URL=https://...            where .cache/dist/mip will be found, for `mip` before MicroPython 1.25 (make dist)
 #   FUZZ_SECONDS=60                how long `make fuzz` looks at each kind of file
 
 SHELL := /bin/bash
@@ -37,7 +38,7 @@ ready := $(venv)/.ready
 # MicroPython's build asks git for its version. Without this it would find bitwren's own repository around the source.
 export GIT_CEILING_DIRECTORIES := $(cache)
 
-.PHONY: help setup micropython unix pico-firmware qemu user-module natmods core fuzz demo console test lint clean distclean packages FORCE
+.PHONY: help setup micropython unix pico-firmware qemu user-module natmods core fuzz demo console dist test lint clean distclean packages FORCE
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -168,6 +169,13 @@ console: $(ready) micropython natmods core ## Ask the demo's table from this ter
 	@[ -d .cache/demo/board-help ] || $(MAKE) --no-print-directory demo
 	@$(venv)/bin/bitwren console .cache/demo/board-help --on pico $(ARGS)
 
+dist: $(ready) unix pico-firmware natmods ## Release folder .cache/dist: wheel with native modules, packages for mip; tried out
+	@$(venv)/bin/python -m bitwren_host.release $(cache)/dist $(if $(MIP_URL),--url '$(MIP_URL)')
+	@$(run) $(log)/dist-wheel.log "Trying the wheel in a clean virtual environment (a minute)" \
+	    $(venv)/bin/python tests/try_wheel.py $(cache)/dist/*.whl
+	@$(run) $(log)/dist-mip.log "Trying mpremote mip install on an emulated Pico (two minutes)" \
+	    $(venv)/bin/python tests/try_mip.py $(cache)/dist
+
 test: lint micropython user-module natmods core ## All checks and tests, after building what they need
 	@$(venv)/bin/pytest $(ARGS)
 
@@ -177,7 +185,7 @@ lint: $(ready) ## ruff and mypy
 	@$(venv)/bin/mypy
 
 clean: ## Remove what was built; keep what was downloaded
-	@rm -rf $(mpy)/unix $(mpy)/qemu-* $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(user_module) $(cache)/demo $(log)
+	@rm -rf $(mpy)/unix $(mpy)/qemu-* $(mpy)/mpy-cross $(mpy)/pico $(mpy)/build-pico $(mpy)/*.origin $(mpy)/origin $(native) $(user_module) $(cache)/demo $(cache)/dist $(log)
 
 distclean: ## Remove all of .cache
 	@rm -rf $(cache)

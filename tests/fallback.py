@@ -122,11 +122,6 @@ class FallbackCore:
         assert set(ids[kept:]) <= {KEPT << 8 | KEPT}
         return list(ids[:kept])
 
-    def vector(self, source: Source, text: bytes) -> NDArray[np.int8]:
-        vector = bytearray(self.open_encoder(source).dims)
-        self._call(self.core.vector, source, text, vector, bytearray(ENCODE_WORK))
-        return np.frombuffer(vector, np.int8)
-
     def encode(self, source: Source, text: bytes, centre: bytes | None = None) -> NDArray[np.uint32]:
         return self.embed(source, text, centre)[0]
 

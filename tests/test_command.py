@@ -40,6 +40,7 @@ def faq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = bitwren("build", CORPUS, "-o", folder, "--bits", 256)
     assert done.returncode == 0, done.stderr.decode()
     assert b"documents, 256 bits each" in done.stderr
+    assert re.search(rb"confident from a score of \d\.\d\d on; by distance alone, up to a distance of \d+ bits", done.stderr)
     assert done.stdout == b""
     return folder
 
@@ -305,6 +306,8 @@ def test_false_accept(tmp_path: Path) -> None:
         found.append(table["threshold"])
         assert table["notes"]["calibration"] == {"false_accept": float(share), "strangers": 60, "known": True}
     assert found[0] < found[1]
+    arguments = "build", CORPUS, "-o", tmp_path / "out", "--bits", 64, "--vectors", 0, "--words", 0
+    assert b"\na match is confident up to a distance of " in bitwren(*arguments).stderr
     for share in ("0", "1", "-1", "5"):
         fails(bitwren("build", CORPUS, "-o", tmp_path / "out", "--false-accept", share), "is not in the range", code=2)
     (tmp_path / "empty.txt").write_text("\n \n")

@@ -87,6 +87,9 @@ class StandIn:
     def answer(self, query: str, k: int | None, effort: int | None, stages: str | None) -> dict[str, Any]:
         return {"query": query, "hits": [{"id": "d1", "distance": 7, "answer": query[::-1]}], "confident": True}
 
+    def answer_code(self, code: str, k: int | None, effort: int | None) -> dict[str, Any]:
+        return {"code": code, "hits": [{"id": "d1", "distance": 7, "answer": "of a code"}], "confident": True}
+
     def info(self) -> dict[str, Any]:
         storage = {"encoder": "mapped", "table": "file"}
         return {"name": "faq", "documents": 3, "bits": 64, "layout": "flat", "encoder": "tiny", "storage": storage}
@@ -183,6 +186,25 @@ def test_program_errors(package: ModuleType, line: bytes, error: str) -> None:
     assert json.loads(said) == {"query": None, "error": getattr(package.messages, error)}
 
 
+def test_program_asks_by_code(package: ModuleType) -> None:
+    said = converse(package, b'{"code": "00ff", "k": 1}\n').splitlines()[1]
+    assert said == '{"code": "00ff", "hits": [{"id": "d1", "distance": 7, "answer": "of a code"}], "confident": true}'
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [
+        (b'{"code": "00", "query": "a"}', "00", "QUERY_AND_CODE"),
+        (b'{"code": null, "query": "a"}', None, "QUERY_AND_CODE"),
+        (b'{"code": "00", "stages": "all"}', "00", "CODE_STAGES"),
+        (b'{"code": [1], "stages": ["hamming"]}', None, "CODE_STAGES"),
+    ],
+)
+def test_errors_of_a_code(package: ModuleType, line: bytes, code: str | None, error: str) -> None:
+    said = converse(package, line + b"\n").splitlines()[1]
+    assert json.loads(said) == {"code": code, "error": getattr(package.messages, error)}
+
+
 @pytest.mark.parametrize("over", [1, 1000])
 def test_line_too_long(package: ModuleType, over: int) -> None:
     limit = sys.modules["bitwren_board.console"].LINE
@@ -223,7 +245,7 @@ def test_surrogates(package: ModuleType, text: str) -> None:
 LINES = st.one_of(
     st.binary(max_size=60).map(lambda line: b"{" + line),
     st.binary(max_size=60),
-    st.dictionaries(st.sampled_from(["query", "cmd", "k"]), st.one_of(st.text(), st.integers(), st.none())).map(
+    st.dictionaries(st.sampled_from(["query", "code", "cmd", "k", "stages"]), st.one_of(st.text(), st.integers(), st.none())).map(
         lambda request: json.dumps(request).encode()
     ),
 )
@@ -379,6 +401,49 @@ def test_confidence(board: Path, threshold: int | None) -> None:
     write_bundle(calibrated, board / "faq")
     asked = [{"query": query, "k": 1} for query in ("something else", text_of(calibrated, 3))]
     assert ask(board, *asked) == [calibrated.answer(request["query"], 1) for request in asked]
+
+
+@needs_unix_port
+def test_codes_are_searched_as_the_host_does(board: Path, bundle: Bundle) -> None:
+    codes = np.vstack([bundle.table.codes[[0, 7, 39]], np.random.default_rng(1).integers(0, 1 << 32, (5, 2), np.uint32)])
+    digits = [code.astype("<u4").tobytes().hex() for code in codes]
+    digits[1] = digits[1].upper()
+    asked = [{"code": text, "k": k} for text in digits for k in (1, 40)]
+    expected = [
+        {"code": text, **bundle.reply(bundle.search_code(code, k))}
+        for text, code in zip(digits, codes, strict=True)
+        for k in (1, 40)
+    ]
+    answers = ask(board, *asked, {"code": digits[0], "stages": "hamming"}, {"code": digits[0], "effort": 50})
+    assert answers[:-2] == expected
+    assert [list(answer) for answer in answers[:-2]] == [list(answer) for answer in expected], "the keys' order"
+    assert answers[-2] == {"code": digits[0], **bundle.reply(bundle.search_code(codes[0], 3))}
+    assert answers[-1] == answers[-2] | {"exact": True}
+
+
+@needs_unix_port
+@pytest.mark.parametrize(
+    "code", [None, 3, True, ["00"], {}, "", "0", "00" * 7, "00" * 9, "0" * 15, "zz" * 8, " 0" * 8, "é" * 8, "0" * 8000]
+)
+def test_what_is_no_code_is_refused(board: Path, code: object) -> None:
+    sentence = 'a code of this table is 8 bytes: send {"code": "..."} with their 16 hexadecimal digits'
+    told, info = ask(board, {"code": code}, {"cmd": "info"})
+    assert told == {"code": code if isinstance(code, str) else None, "error": sentence}
+    assert info["documents"] == 40
+
+
+@needs_unix_port
+@pytest.mark.parametrize(
+    ("beside", "error"),
+    [
+        ({"k": 0}, "k must be at least 1"),
+        ({"k": "1"}, "k must be a whole number"),
+        ({"k": 41}, "k is 41 but the table holds 40 documents: ask for 1 to 40"),
+        ({"effort": 0}, "effort must be a whole number from 1 to 100, percent of the table to read"),
+    ],
+)
+def test_k_and_effort_of_a_code(board: Path, beside: dict[str, Any], error: str) -> None:
+    assert ask(board, {"code": "00" * 8} | beside) == [{"code": "00" * 8, "error": error}]
 
 
 @needs_unix_port
@@ -607,6 +672,7 @@ def test_protocol_document_quotes_the_sentences(package: ModuleType) -> None:
         messages.too_long(5000),
         messages.k_too_large(1000, 395),
         messages.no_stages("words"),
+        messages.not_digits(64),
         messages.bad_file("bundle/table.bwt", -4),
     ]
     sentences += [messages.line_too_long(sys.modules["bitwren_board.console"].LINE)]

@@ -219,19 +219,39 @@ class Wren:
 
     def answer(self, query, k=None, effort=None, stages=None):
         """What docs/protocol.md says for a query: its hits, or the error, as a dict in the protocol's order."""
+        return self._answer(OrderedDict((("query", query),)), effort, self.search, query, k, effort, stages)
+
+    def answer_code(self, code, k=None, effort=None):
+        """The same for a code, the hexadecimal digits of its bytes, by distance alone."""
+        return self._answer(OrderedDict((("code", code),)), effort, self._search_digits, code, k, effort)
+
+    def _search_digits(self, digits, k, effort):
+        from binascii import unhexlify
+
+        try:
+            code = unhexlify(digits) if isinstance(digits, str) else b""
+        except ValueError:
+            code = b""
+        if len(code) != len(self._code):
+            raise Error(messages.not_digits(len(self._code)))
+        return self.search_code(code, k, effort)
+
+    def _answer(self, answer, effort, search, *asked):
         effort = self.effort if effort is None else effort
         try:
-            hits = self.search(query, k, effort, stages)
+            hits = search(*asked)
         except Error as error:
-            return OrderedDict((("query", query), ("error", str(error))))
+            answer["error"] = str(error)
+            return answer
         except MemoryError:
-            return OrderedDict((("query", query), ("error", messages.OUT_OF_MEMORY)))
+            answer["error"] = messages.OUT_OF_MEMORY
+            return answer
         for index, hit in enumerate(hits):  # in place: many hits would not fit twice
             if hit.score is None:
                 hits[index] = OrderedDict((("id", hit.id), ("distance", hit.distance), ("answer", hit.answer)))
             else:
                 hits[index] = self._stages.describe(hit)
-        answer = OrderedDict((("query", query), ("hits", hits), ("confident", hits.confident)))
+        answer["hits"], answer["confident"] = hits, hits.confident
         if effort < 100:
             # Without the native module every document is compared.
             answer["exact"] = _LAYOUTS[self._layout] != "residual" or self._engine in ENGINES

@@ -286,6 +286,8 @@ class Console:
             request = _parse(line)
             if "cmd" in request:
                 return self._command(request)
+            if "code" in request:
+                return self._by_code(request)
             query = request.get("query")
             if not isinstance(query, str):
                 query = None
@@ -298,6 +300,19 @@ class Console:
             return answer
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
+
+    def _by_code(self, request):
+        """The object that answers {"code": ...}."""
+        code = request["code"]
+        try:
+            if "query" in request:
+                raise Error(messages.QUERY_AND_CODE)
+            if request.get("stages") not in (None, "hamming"):
+                raise Error(messages.CODE_STAGES)
+            code = _strict(code) if isinstance(code, str) else None
+            return self._wren.answer_code(code, request.get("k"), request.get("effort"))
+        except Exception as error:
+            return OrderedDict((("code", code if isinstance(code, str) else None), ("error", _sentence(error))))
 
     def _reply(self, answer):
         try:
@@ -335,7 +350,8 @@ def _pieces(answer):
         return [json.dumps(answer)]
     for index, hit in enumerate(hits):
         hits[index] = (", " if index else "") + json.dumps(hit)  # in place, so that the hit's memory is free again
-    hits.insert(0, '{{"query": {}, "hits": ['.format(json.dumps(answer["query"])))
+    asked = "code" if "code" in answer else "query"
+    hits.insert(0, '{{"{}": {}, "hits": ['.format(asked, json.dumps(answer[asked])))
     rest = [', "{}": {}'.format(key, json.dumps(answer[key])) for key in ("confident", "exact", "ms") if key in answer]
     hits.append("]" + "".join(rest) + "}")
     return hits

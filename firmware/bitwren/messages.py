@@ -18,6 +18,8 @@ NO_BUNDLE = "no bundle here: copy a directory with encoder.bwe and table.bwt to 
 NOT_AN_OBJECT = 'the line is not a JSON object: send {"query": "...", "k": 3}'
 NOT_UTF8 = "the line is not UTF-8: send UTF-8, or escape as JSON does"
 NO_QUERY = 'the object has no text under "query": send {"query": "...", "k": 3} or {"cmd": "info"}'
+QUERY_AND_CODE = "the object has both a query and a code: send one of them"
+CODE_STAGES = "a code is searched by distance alone: leave stages out"
 NO_TEXT = 'the object has no text under "text": send {"cmd": "append", "text": "..."}'
 UNKNOWN_COMMAND = 'the commands are {"cmd": "info"}, "append" and "delete"'
 ID_NOT_TEXT = "a document's id must be text, and not empty"
@@ -58,6 +60,11 @@ def no_stages(name):
 def not_a_code(size):
     """Something else than a code, which has so many bytes."""
     return "a code of this table is {} bytes, as bytes or bytearray: give that".format(size)
+
+
+def not_digits(size):
+    """Something else than the digits of a code, which has so many bytes."""
+    return 'a code of this table is {} bytes: send {{"code": "..."}} with their {} hexadecimal digits'.format(size, 2 * size)
 
 
 def used_id(id):

@@ -198,7 +198,8 @@ int bw_open_encoder(bw_source *source, bw_encoder *encoder) {
 
 /* The sections of layout 1. At most 2^17 blocks of 2152 bytes: no product overflows. */
 static int open_residual(bw_source *source, int count, bw_table *table) {
-    if (table->bits > BW_MAX_RESIDUAL || (table->lanes != 32 && table->lanes != 64) || table->weight_planes > bw_log2(table->bits) + 1) {
+    if (table->bits > BW_MAX_RESIDUAL || (table->lanes != 32 && table->lanes != 64) ||
+        table->weight_planes > bw_log2(table->bits) + 1) {
         return BW_ERR_FORMAT;
     }
     int status = find_sections(source, count, "PIVT", &table->pivots);

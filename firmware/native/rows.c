@@ -8,8 +8,8 @@ BW_INLINE uint32_t ones_by_byte(uint32_t x) {
     return (x + (x >> 4)) & 0x0F0F0F0F;
 }
 
-/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte of carries' ones holds 1024 bits'
- * share, 128. */
+/* Two words at a time: one count of ones for each pair's carry, one for all that is left. A byte of carries' ones holds the share
+ * of 1024 bits, 128. */
 uint32_t bw_distance(const uint32_t *a, const uint32_t *b, uint32_t words) {
     uint32_t ones = 0, twos = 0;
     for (const uint32_t *end = a + words; a < end; a += 2, b += 2) {

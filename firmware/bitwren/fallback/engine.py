@@ -43,29 +43,18 @@ class Core:
 
     def encode(self, given, text, code, work, centre=None, embedding=None):
         """Number of tokens, and the code and the int8 embedding where they are wanted, or an error."""
-        return self._run(given, text, code, work, True, centre, embedding)
-
-    def vector(self, given, text, out, work):
-        """Number of tokens, and the int8 vector, or an error."""
-        return self._run(given, text, out, work, False)
-
-    def _run(self, given, text, out, work, to_code, centre=None, embedding=None):
         opened = open_source(given, self._checked)
         demand(work, self.ENCODE_WORK, 4)
         try:
             fields = check.Encoder(opened)
-            demand(out, fields.bits // 8 if to_code else fields.dims, 4 if to_code else 1)
+            demand(code, fields.bits // 8, 4)
             for buffer in (centre, embedding):
                 if buffer is not None:
                     demand(buffer, fields.units)
             sums = encoder.array("i", bytes(4 * fields.dims))
             count = encoder.pool(opened, fields, _bytes(text), self._loops, sums)
             encoder.rescale(sums, fields.gain)
-            if to_code:
-                encoder.run_head(opened, fields, sums, self._loops, out, centre, embedding)
-            else:
-                for index, value in enumerate(sums):
-                    pack_into("b", out, index, value)
+            encoder.run_head(opened, fields, sums, self._loops, code, centre, embedding)
             return count
         except Bad as error:
             return error.args[0]

@@ -17,10 +17,12 @@ from bitwren.errors import BitwrenError
 from bitwren.evaluate import first_right
 from bitwren.holdout import leave_one_out
 from bitwren.intervals import wilson
+from bitwren.scoring import choose
 from bitwren.steps import document_texts
 from bitwren.table import Table
 from bitwren.train import course
 from bitwren.train.teacher import Teacher, available, cache_folder
+from bitwren.vectors import ONE
 
 from .. import show
 
@@ -171,8 +173,13 @@ def tell(output: Path, table: Table, effort: int, size: int) -> None:
         recall, touched = 100 * measured["recall@10"], 100 * measured["bytes_touched"]
         finds = f"finds {recall:.1f} % of a document's ten nearest and reads {touched:.1f} % of the codes' bytes"
         click.echo(f"an effort of {effort} % {finds}", err=True)
-    if threshold is not None:
-        click.echo(f"a match is confident up to a distance of {threshold} bits", err=True)
+    if threshold is None:
+        return
+    stages, score = choose(table, None), ""
+    if stages.any:
+        least = table.score_thresholds[stages.vectors + 2 * stages.words - 1]
+        score = f"from a score of {least / ONE:.2f} on; by distance alone, "
+    click.echo(f"a match is confident {score}up to a distance of {threshold} bits", err=True)
 
 
 def find_teacher(name: str, without: str) -> Teacher | None:

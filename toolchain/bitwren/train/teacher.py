@@ -23,6 +23,7 @@ from .. import student
 from ..encoder import EncoderFolder
 from ..hamming import WIDTHS
 from ..lower import lower
+from ..places import user_cache
 from . import TrainingError, need
 
 CHUNK = 2048
@@ -100,8 +101,8 @@ def available() -> bool:
 
 
 def cache_folder() -> Path:
-    """Where a user's programs keep what can be computed again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bitwren" / "embeddings"
+    """Where embeddings are kept."""
+    return user_cache() / "embeddings"
 
 
 def _load(name: str) -> Any:
