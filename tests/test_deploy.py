@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from board_bundle import CACHE, make_bundle, make_encoder, text_of, write_bundle
-from ram_board import RamBoard, ram_board
+from ram_board import PATIENCE, RamBoard, ram_board
 from test_command import bitwren
 
 from bitwren.bundle import Bundle
 from bitwren_host.board_files import bundle_files, firmware_files
 from bitwren_host.board_line import BoardOnPort
+from bitwren_host.port_access import PortBusy, check_port
 from bitwren_host.qemu import MACHINES
 
 NAME = "qemu-m3"
@@ -77,7 +79,14 @@ def cut(board: RamBoard, folder: Path) -> list[str]:
             if place.startswith("2/") or place == "1/1":
                 break
         os.killpg(process.pid, signal.SIGKILL)
-    return begun
+    deadline = time.monotonic() + PATIENCE
+    while True:  # mpremote is no child of ours to wait for: until it is dead, it holds the port
+        try:
+            check_port(board.port)
+            return begun
+        except PortBusy:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def answers(board: RamBoard, bundle: Bundle) -> None:

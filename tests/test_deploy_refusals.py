@@ -19,6 +19,7 @@ from bitwren_host import repl
 from bitwren_host.board_files import bundle_files, firmware_files
 from bitwren_host.board_line import BoardOnPort
 from bitwren_host.deploy import DeployError, Report, Wish, deploy
+from bitwren_host.on_board import INVENTORY
 from bitwren_host.port_access import PortForbidden, PortMissing
 from bitwren_host.port_names import resolve
 from bitwren_host.ports import Computer
@@ -221,6 +222,27 @@ def test_a_file_that_did_not_arrive_whole(folder: Path, files: dict[str, bytes])
     with pytest.raises(DeployError, match=r"These files did not arrive whole on .*: /main\.py\. What was there"):
         attempt(fake, folder)
     assert not any("commit(" in script for script in fake.scripts)
+
+
+def test_whose_main_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of the user's that uses bitwren is theirs."""
+
+    def list_folder(folder: str) -> list[tuple[str, int]]:
+        return [(entry.name, 0x4000 if entry.is_dir() else 0x8000) for entry in os.scandir(folder)]
+
+    monkeypatch.setattr(os, "ilistdir", list_folder, raising=False)
+    board: dict[str, Any] = {}
+    exec("\n".join(INVENTORY), board)
+    (tmp_path / "faq").mkdir()
+    (tmp_path / "faq" / "table.bwt").touch()
+    main = tmp_path / "main.py"
+    assert board["rest"](str(tmp_path)) == {"bundles": ["faq"], "main": "none", "writable": True}
+    for text, whose in (
+        (firmware_files("armv6m")["main.py"], "ours"),
+        (b"import bitwren\nwren = bitwren.open('faq')\n", "other"),
+    ):
+        main.write_bytes(text)
+        assert board["rest"](str(tmp_path))["main"] == whose
 
 
 @pytest.mark.parametrize(

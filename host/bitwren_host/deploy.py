@@ -6,6 +6,7 @@ finishes if it is cut off (firmware/bitwren/update.py). Files are sent by mpremo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from .courier import send
 from .on_board import CHECK, COMMIT, FORGET, HASH, INVENTORY, PREPARE
 from .probe import OLDEST, Board, look
 from .repl import RawRepl
-from .serial_link import PortLine
+from .serial_link import LinkError, PortLine
 from .targets import LineTarget, wait_for_console
 
 MAIN = "main.py"
@@ -104,7 +105,8 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
             if not wish.dry_run:
                 _prepare(repl, board, report, stale, files)
         except BaseException:
-            repl.leave(wish.reset)
+            with contextlib.suppress(LinkError):  # it may be gone
+                repl.leave(wish.reset)
             raise
         repl.leave(wish.reset and wish.dry_run)
     if wish.dry_run:

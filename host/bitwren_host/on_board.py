@@ -69,7 +69,7 @@ def rest(root):
     main, bundles = "none", []
     try:
         with open(root + "/main.py") as file:
-            main = "ours" if "bitwren" in file.read(4096) else "other"
+            main = "ours" if "bitwren.console.main(" in file.read(4096) else "other"
     except OSError:
         pass
     for entry, inner in names(root):
