@@ -177,7 +177,7 @@ dist: $(ready) unix pico-firmware natmods ## Release folder .cache/dist: wheel w
 	    $(venv)/bin/python tests/try_mip.py $(cache)/dist
 
 test: lint micropython user-module natmods core ## All checks and tests, after building what they need
-	@$(venv)/bin/pytest $(ARGS)
+	@$(venv)/bin/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(ready) ## ruff and mypy
 	@$(venv)/bin/ruff check

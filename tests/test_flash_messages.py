@@ -207,11 +207,15 @@ def test_a_port_that_cannot_be_opened(image: Path, told: Told) -> None:
         ),
         ({"heap": 40_000}, f"RAM too small: PORT has 39 KB of heap, and a search takes 80. Free some: .*. {UNTOUCHED}"),
         (
-            {},
+            {"bundle": "faq"},
+            f"PORT reads the bundle in its folder 'faq', and would go on reading that one: .*mpremote rm -r :faq.*{UNTOUCHED}",
+        ),
+        (
+            {"bundle": "flash:0x10060000"},
             f"PORT has something else than a bundle at 0x60000 of flash, perhaps its firmware; .*{UNTOUCHED}",
         ),
     ],
-    ids=["wrong board", "too old", "wrong ABI", "wrong architecture", "no bitwren", "RAM", "no place"],
+    ids=["wrong board", "too old", "wrong ABI", "wrong architecture", "no bitwren", "RAM", "a folder", "no place"],
 )
 def test_a_firmware_that_cannot_stay(reports: dict[str, object], wanted: str, faq: Path, told: Told, plugged: Plugged) -> None:
     board = MicroPython({"look()": RUNS | reports, "first": {"first": "00b5f8bd"}})

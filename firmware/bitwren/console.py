@@ -294,10 +294,9 @@ class Console:
                 raise Error(messages.NO_QUERY)
             query = _strict(query)
             began = time.ticks_ms()
-            answer = self._wren.answer(query, request.get("k"), request.get("effort"), request.get("stages"))
-            if request.get("time") is True:
-                answer["ms"] = time.ticks_diff(time.ticks_ms(), began)
-            return answer
+            return _timed(
+                self._wren.answer(query, request.get("k"), request.get("effort"), request.get("stages")), request, began
+            )
         except Exception as error:  # whatever it is: a client waits for one line
             return OrderedDict((("query", query), ("error", _sentence(error))))
 
@@ -310,7 +309,8 @@ class Console:
             if request.get("stages") not in (None, "hamming"):
                 raise Error(messages.CODE_STAGES)
             code = _strict(code) if isinstance(code, str) else None
-            return self._wren.answer_code(code, request.get("k"), request.get("effort"))
+            began = time.ticks_ms()
+            return _timed(self._wren.answer_code(code, request.get("k"), request.get("effort")), request, began)
         except Exception as error:
             return OrderedDict((("code", code if isinstance(code, str) else None), ("error", _sentence(error))))
 
@@ -322,6 +322,12 @@ class Console:
         for piece in pieces:
             self._sink.write(piece)
         self._sink.write("\n")
+
+
+def _timed(answer, request, began):
+    if request.get("time") is True:
+        answer["ms"] = time.ticks_diff(time.ticks_ms(), began)
+    return answer
 
 
 def _text(line):

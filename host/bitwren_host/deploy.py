@@ -21,14 +21,12 @@ from bitwren.errors import BitwrenError, QueryError
 from .board_files import BUNDLE_FOLDER, bundle_files, data_folder, firmware_files
 from .courier import send
 from .on_board import CHECK, COMMIT, FORGET, HASH, INVENTORY, PREPARE
-from .probe import OLDEST, Board, look
+from .probe import NEEDED_HEAP, OLDEST, Board, look
 from .repl import RawRepl
 from .serial_link import LinkError, PortLine
 from .targets import LineTarget, wait_for_console
 
 MAIN = "main.py"
-HEAP = 80 << 10
-"""Bytes of heap that a board needs in all: the package and its native module take 45 to 60 KB, an open bundle 12 KB or more."""
 _PACKAGE = "lib/bitwren"
 # In the order in which they must take their places: see firmware/bitwren/update.py.
 _FIRST = (f"{_PACKAGE}/update", f"{_PACKAGE}/__init__")
@@ -65,7 +63,8 @@ class Wish:
 class Report:
     """What was done, or, in a dry run, what would be. Paths as on the board.
 
-    :ivar question: what the board was asked at the end; None where it was not. :ivar answer: what it said.
+    :ivar question: what the board was asked at the end; None where it was not. :ivar answer: what it said, of
+    codes of so many bits.
     :ivar notes: what the user should know, a sentence each.
     """
 
@@ -78,6 +77,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     question: str | None = None
     answer: dict[str, Any] | None = None
+    bits: int = 0
 
     def json(self) -> dict[str, Any]:
         """For programs."""
@@ -124,6 +124,7 @@ def deploy(directory: Path, port: str, wish: Wish, say: Say) -> Report:
         if wish.reset:
             say("restarting the board, to ask it a question")
             _ask(repl, line, bundle, wish, report)
+            report.bits = bundle.table.bits
     return report
 
 
@@ -134,9 +135,9 @@ def _files(directory: Path, board: Board, wish: Wish) -> dict[str, bytes]:
             f"MicroPython {board.version} on {board.port} is too old: bitwren needs {'.'.join(map(str, OLDEST))} or later. "
             "Flash a newer one (bitwren flash); nothing was written."
         )
-    if board.heap < HEAP:
+    if board.heap < NEEDED_HEAP:
         raise DeployError(
-            f"The board on {board.port} has {board.heap // 1024} KB of RAM for programs and bitwren needs {HEAP // 1024}: "
+            f"The board on {board.port} has {board.heap // 1024} KB of RAM for programs and bitwren needs {NEEDED_HEAP // 1024}: "
             "take a board with more. Nothing was written."
         )
     if wish.native and board.arch == "none":

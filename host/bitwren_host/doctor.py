@@ -14,7 +14,7 @@ from typing import Any
 from bitwren import boards
 from bitwren.errors import BitwrenError
 
-from .board_files import cache_folder, native_path
+from .board_files import cache_folder, in_repository, native_path
 from .port_access import check_port
 from .port_names import boards_of
 from .ports import Computer, Drive, SerialPort
@@ -201,7 +201,8 @@ def _emulated(name: str) -> Finding:
     else:
         image, target, program = builds / name / "firmware.elf", "qemu", MACHINES[name].emulator
     if not image.is_file():
-        return Finding("Emulated boards", name, MISSING, "", use, f"make {target}")
+        remedy = f"make {target}" if in_repository() else f"make {target} in bitwren's repository, which builds it"
+        return Finding("Emulated boards", name, MISSING, "", use, remedy)
     there = not program or (shutil.which(program) if name in MACHINES else _package("", program).state == OK)
     if not there:
         return Finding("Emulated boards", name, PROBLEM, "", use, f"it needs {program}: see above")

@@ -14,6 +14,8 @@ from .serial_link import PortLine
 
 OLDEST = (1, 23)
 """MicroPython versions before it do not run bitwren's package."""
+NEEDED_HEAP = 80 * 1024
+"""Bytes of heap in all with which examples/board-help's bundle answers in place on the emulated Pico; with 72 KB it does not."""
 # As early as it can be: a MicroPython that is too old is to be told so, and not to stumble over what it lacks.
 _LOOK = """
 def look():

@@ -66,4 +66,4 @@ def _print(report: Report, dry_run: bool, reset: bool) -> None:
         click.echo(f"note: {note}")
     if report.question is not None and report.answer is not None:
         click.echo(f"asked: {report.question}")
-        show.out.print(show.answer(report.answer, 0))
+        show.out.print(show.answer(report.answer, report.bits))

@@ -10,11 +10,10 @@ from bitwren.image import Region
 from bitwren.micropython import is_for, is_older
 
 from .. import probe, raw_repl
+from ..probe import NEEDED_HEAP
 from .esp32 import Chip
 from .work import UNTOUCHED, Patience, a
 
-NEEDED_HEAP = 80 * 1024
-"""Bytes of heap with which examples/board-help's bundle answers in place on the emulated Pico; with 72 KB it does not."""
 _ABI = "6.3"
 # What a bundle's place in flash may hold before one is written: nothing, or another bundle.
 _EMPTY = ("ffffffff", b"BWE1".hex())
@@ -60,6 +59,12 @@ def check_kept(board: Board, found: probe.Board) -> None:
         raise BitwrenError(
             f"{found.port} has no bitwren that starts, to read a bundle with: flash the board whole, or bitwren "
             f"deploy. {UNTOUCHED}"
+        )
+    if found.bundle and ":" not in found.bundle:
+        raise BitwrenError(
+            f"{found.port} reads the bundle in its folder {found.bundle!r}, and would go on reading that one: bitwren deploy "
+            "replaces it, and to flash a bundle beside the filesystem, remove it first (mpremote rm -r "
+            f":{found.bundle}). {UNTOUCHED}"
         )
     if found.heap < NEEDED_HEAP:
         raise BitwrenError(
