@@ -19,6 +19,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from port_name import PortName
+
 SECTOR = 4096
 END, ESCAPE = 0xC0, 0xDB
 FLASH_BEGIN, FLASH_DATA, FLASH_END = 0x02, 0x03, 0x04
@@ -103,7 +105,8 @@ class EspRom:
         self._inflate = zlib.decompressobj()
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
+        self._name = PortName(self._slave)
+        self.port = self._name.path
         self._wake, self._waker = os.pipe()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -123,6 +126,7 @@ class EspRom:
         self._unplug()
 
     def _unplug(self) -> None:
+        self._name.remove()
         for name in ("_slave", "_master"):
             if (descriptor := getattr(self, name)) >= 0:
                 setattr(self, name, -1)

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from port_name import PortName
+
 from bitwren import lower
 from bitwren import table as tables
 from bitwren.bundle import Bundle
@@ -90,7 +92,8 @@ class PtyBoard:
     def __init__(self, hear: Callable[[bytes], bytes]) -> None:
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
+        self._name = PortName(self._slave)
+        self.port = self._name.path
         self._hear = hear
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -102,6 +105,7 @@ class PtyBoard:
 
     def close(self) -> None:
         """Unplug it."""
+        self._name.remove()
         self._ending.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(10)
