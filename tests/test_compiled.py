@@ -144,7 +144,7 @@ import bitwren
 def main():
     import machine
     sys.path.append("/rom/modules")
-    native, _ = bitwren._import_native(bitwren.architecture()[0])
+    native, _ = bitwren.import_native(bitwren.architecture()[0])
     with open("asked.json") as file:
         asked = json.load(file)
     size = getattr(native, "SEARCH_CODE", 6400)

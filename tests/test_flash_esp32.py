@@ -262,9 +262,7 @@ def test_all_boards_side_by_side(
     said = capsys.readouterr()
     ports = [rom.port for rom in sorted(roms, key=lambda rom: rom.port)]
     good = [roms[0].port, roms[3].port]
-    assert [line.partition(":")[0] for line in said.out.splitlines() if line.startswith("/")] == [
-        p for p in ports if p in good
-    ]
+    assert [line.partition(":")[0] for line in said.out.splitlines() if line.startswith("/")] == [p for p in ports if p in good]
     bad = [port for port in ports if port not in good]
     assert f"wrong board: {roms[1].port} is an ESP32" in said.err
     assert f"{roms[2].port}: its flash does not take" in said.err

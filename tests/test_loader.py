@@ -29,7 +29,7 @@ class Other:
         _mpy, _machine = {mpy}, {machine!r}
     path = sys.path
 
-bitwren.sys = Other
+bitwren.cores.sys = Other
 wren = bitwren.open("faq")
 print(json.dumps([wren.info()["native"], wren.notice]))
 """
@@ -47,7 +47,7 @@ def test_host_and_board_choose_alike(package: object, code: int, machine: str) -
             _mpy, _machine = code, machine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "sys", Other)
+        patch.setattr(package.cores, "sys", Other)  # type: ignore[attr-defined]
         arch, version = package.architecture()  # type: ignore[attr-defined]
     assert architecture.of_board(code) == (arch, version)
     assert architecture.modules(arch, machine) == package.natives(arch, machine)  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ import bitwren
 
 def main():
     sys.path.append("/rom/modules")
-    native, _ = bitwren._import_native(bitwren.architecture()[0])
+    native, _ = bitwren.import_native(bitwren.architecture()[0])
     with open("asked.json") as file:
         asked, texts = json.load(file)
     work = bytearray(max(native.ENCODE_WORK, native.SEARCH_WORK))
@@ -67,7 +67,7 @@ import json, sys
 import bitwren
 
 def attempt():
-    native, found = bitwren._import_native(bitwren.architecture()[0])
+    native, found = bitwren.import_native(bitwren.architecture()[0])
     return [native and native.__name__, found]
 
 def main():
@@ -148,7 +148,7 @@ def test_popcount_on_a_chip_that_has_it(modules: dict[str, bytes]) -> None:
     name = "qemu-rv32"
     firmware = firmware_of(name)
     asked, expected = [], {}
-    loads = "    native, _ = bitwren._import_native(bitwren.architecture()[0])\n"
+    loads = "    native, _ = bitwren.import_native(bitwren.architecture()[0])\n"
     assert loads in SEARCH
     script = SEARCH.replace(loads, "").replace("import bitwren\n", "import bitwren_native as native\n")
     files = {"lib/bitwren_native.mpy": modules[f"bitwren_native_{ZBB}.mpy"], "searching.py": script.encode()}

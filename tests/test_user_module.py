@@ -52,9 +52,9 @@ def test_goes_before_a_file_and_gives_way_to_another_name(tmp_path: Path) -> Non
     (tmp_path / "bitwren_native_x64.py").write_text("import sys\nABI = sys.modules['bitwren_native'].ABI + 1\n")
     probe = (
         f"import sys; sys.path.append({str(ROOT / 'firmware')!r}); import bitwren_native; own = bitwren_native\n"
-        "import bitwren; core, name, notice = bitwren._load_core('auto'); print(core is own, name, notice)\n"
+        "import bitwren; core, name, notice = bitwren.load_core('auto'); print(core is own, name, notice)\n"
         "class Old: ABI = own.ABI - 1\n"
         "sys.modules['bitwren_native'] = Old\n"
-        "core, name, notice = bitwren._load_core('auto'); print(core.__name__, name, notice)\n"
+        "core, name, notice = bitwren.load_core('auto'); print(core.__name__, name, notice)\n"
     )
     assert run(tmp_path, "-c", probe).splitlines() == ["True x64 None", "bitwren_native_x64 x64 None"]

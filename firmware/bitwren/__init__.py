@@ -6,10 +6,8 @@ for hit in wren.search("the light blinks twice", k=3):
     print(hit.distance, hit.id, hit.answer)
 """
 
-import builtins
 import gc
 import json
-import sys
 from array import array
 from collections import OrderedDict, namedtuple
 from struct import unpack_from
@@ -18,12 +16,11 @@ from . import update  # noqa: F401  (before the rest of this package: a deploy m
 
 # isort: split
 from . import messages
+from .cores import ENGINES, architecture, import_native, load_core, natives  # noqa: F401  (what users and tests ask for here)
 from .messages import Error
 from .storage import File, files
 
 DEFAULT_K = 3
-ENGINES = ("auto", "native", "viper", "python")
-_ABI = 4  # of bitwren_native
 _NOT_CALIBRATED = 0xFFFFFFFF
 _FIELDS, _IDENTITY = 288, 304  # offsets in page 0, docs/format.md
 _NOTES, _PAGE = 1024, 4096
@@ -31,11 +28,6 @@ _COMPILE_FROM = 2048  # documents: from 1,000 on making code for a query pays, i
 _SPARE = 16384  # bytes of RAM that stay free beside it
 _LAYOUTS = "flat", "residual", "rows"  # by their numbers in a table
 _HAS_TEXT = 1  # flag of a table
-# By their number in sys.implementation._mpy.
-_ARCHITECTURES = "none x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
-# MicroPython on a Cortex-M says what its core could run at most: every one without FPU armv7em, even an M3.
-_MADE_FOR = {"armv7em": "armv7m", "armv7emdp": "armv7emsp"}
-_RUNS_TOO = {"armv7emsp": ("armv7m", "armv6m"), "armv7m": ("armv6m",)}
 
 # text is None where the table does not store it; score, in units of 1/4096, where nothing but the distance counts.
 Hit = namedtuple("Hit", ("distance", "id", "answer", "text", "score"))
@@ -57,37 +49,13 @@ def open(path, *, storage="auto", engine="auto"):
     return Wren(path, storage, engine)
 
 
-def architecture():
-    """The architecture whose native module this board needs, and its .mpy version, as ("armv6m", "6.3")."""
-    arch, version = _of_header(getattr(sys.implementation, "_mpy", 0))
-    return _MADE_FOR.get(arch, arch), version
-
-
-def _of_header(code):
-    arch = code >> 10 & 0x0F
-    names = _ARCHITECTURES.split()
-    return names[arch] if arch < len(names) else str(arch), "{}.{}".format(code & 0xFF, code >> 8 & 3)
-
-
-def natives(arch, machine):
-    """What native modules that this board runs are made for, best first.
-
-    :param arch: as of :func:`architecture`. :param machine: sys.implementation._machine.
-    """
-    # _mpy does not tell of instructions beyond rv32imc; the RP2350's RISC-V cores count a word's ones by one of them.
-    names = ["rv32imc_zbb"] if arch == "rv32imc" and "RP2350" in machine else []
-    names.append(arch)
-    names.extend(_RUNS_TOO.get(arch, ()))
-    return names
-
-
 class Wren:
     """An open bundle. `notice` is a sentence about what slows it down, or None."""
 
     def __init__(self, path, storage="auto", engine="auto"):
         gc.collect()
         before = gc.mem_alloc()
-        self._native, self._engine, self.notice = _load_core(engine)
+        self._native, self._engine, self.notice = load_core(engine)
         native = self._native
         self.path = path.rstrip("/") or path
         encoder, table = files(self.path)
@@ -381,66 +349,3 @@ class Wren:
             else:
                 live += sum(bin(byte).count("1") for byte in words)
         return live
-
-
-def _load_core(engine):
-    """The core that computes, its name, and the sentence for one that is not native; all give the same results."""
-    if engine not in ENGINES:
-        raise Error(messages.unknown_engine(engine))
-    arch, version = architecture()
-    trouble = None
-    if engine == "auto" or engine == "native":
-        native, found = _import_native(arch)
-        if native is not None:
-            return native, found, None
-        trouble = found
-    wanted = messages.no_native(natives(arch, _machine())[0], version, trouble)
-    if engine == "native":
-        raise Error(wanted)
-    from . import fallback  # not before it is needed: it takes RAM
-
-    core = None if engine == "python" else fallback.core("viper")
-    if core is None and engine == "viper":
-        raise Error(messages.no_viper())
-    core = core or fallback.core("python")
-    return core, core.name, messages.slow(core.name, wanted) if engine == "auto" else None
-
-
-def _machine():
-    return getattr(sys.implementation, "_machine", "")
-
-
-def _import_native(arch):
-    """The native module and what it is made for; or None, and what is wrong with the one that is here, if there is any."""
-    trouble = None
-    names = natives(arch, _machine())
-    names.insert(0, None)  # bitwren_native.mpy: somebody chose it
-    for made_for in names:
-        name = "bitwren_native" + ("_" + made_for if made_for else "")
-        try:
-            native = __import__(name)
-        except ImportError:
-            continue
-        except ValueError:  # of another chip or another MicroPython
-            trouble = trouble or _made_for(name)
-            continue
-        if getattr(native, "ABI", None) == _ABI:
-            # A firmware that loads no .mpy file with machine code may have the module built in.
-            return native, made_for or ("built in" if arch == "none" else arch)
-        trouble = trouble or messages.other_version(name)
-    return None, trouble
-
-
-def _made_for(name):
-    """What the file of a module that does not load says it is made for."""
-    for folder in sys.path:
-        path = (folder + "/" if folder else "") + name + ".mpy"
-        try:
-            with builtins.open(path, "rb") as file:
-                header = file.read(3)
-        except OSError:
-            continue
-        if len(header) == 3 and header[:1] == b"M":
-            return messages.made_for(path, *_of_header(header[2] << 8 | header[1]))
-        return messages.no_module(path)
-    return messages.no_module(name)
