@@ -52,7 +52,7 @@ setup: $(ready) ## System packages (only if missing), virtual environment, bitwr
 
 $(ready): pyproject.toml | packages
 	@[ -x $(venv)/bin/python ] || '$(PYTHON)' -m venv $(venv)
-	@$(run) $(log)/pip.log "Installing bitwren and its tools into .cache/venv (half a minute)" \
+	@$(run) $(log)/pip.log "Installing bitwren and its tools into .cache/venv (a minute)" \
 	    $(venv)/bin/pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
