@@ -319,3 +319,16 @@ def test_misuse_is_exit_2(faq: Path) -> None:
     fails(bitwren("search", faq), "Missing argument", code=2)
     fails(bitwren("nonsense"), "No such command", code=2)
     fails(bitwren("search", faq, "x", "--on", "mars"), "mars", code=2)
+
+
+def test_a_bundle_too_large_for_its_board(tmp_path: Path) -> None:
+    board = tmp_path / "small.toml"
+    board.write_text((ROOT / "boards" / "pico.toml").read_text().replace("bundle_bytes = ", "bundle_bytes = 65536 # "))
+    corpus, output = tmp_path / "c.csv", tmp_path / "out"
+    corpus.write_text("text\none thing\nanother matter\n")
+    build = ["build", corpus, "-o", output, "--encoder", "tiny", "--teacher", "none"]
+    fails(bitwren(*build, "--board", board), "more than Raspberry Pi Pico has room for", "--encoder tiny", "nothing was written")
+    fails(bitwren(*build, "--board", "toaster"), "toaster")
+    assert not output.exists()
+    assert bitwren(*build, "--board", "pico").returncode == 0
+    assert output.is_dir()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import __version__, container, lexical, lower, ordering, postings, residual
 from . import table as tables
+from .boards import Board
 from .calibrate import FALSE_ACCEPT, NOBODY, Strangers, calibrated
 from .compiler import Teacher, compile_documents, drawn_together, unit
 from .corpus import Document, alike
@@ -290,13 +291,20 @@ def _moved_codes(vectors: NDArray[np.float32], projection: Projection) -> Codes:
     return pack_bits(project(np.rint(scaled).astype(np.int16), projection.bits, projection.seed))
 
 
-def write(bundle: Bundle, directory: Path) -> int:
+def write(bundle: Bundle, directory: Path, board: Board | None = None) -> int:
     """Write a bundle's directory; returns its bytes. What was there is replaced only once everything is written.
 
-    :raises BitwrenError: when the directory holds something else, or cannot be written.
+    :param board: the one that it is for; None: any.
+    :raises BitwrenError: when the directory holds something else, or cannot be written; when the board has no room for it.
     """
     encoder = {} if isinstance(bundle.encoder, Elsewhere) else {ENCODER_FILE: lower.write(bundle.encoder)}
     files = encoder | {TABLE_FILE: tables.write(bundle.table)}
+    size, room = sum(map(len, files.values())), board.limits.bundle_bytes if board else 0
+    if board and 0 < room < size:
+        raise BitwrenError(
+            f"the bundle takes {size:,} bytes, {size - room:,} more than {board.title} has room for: take fewer documents, shorter "
+            "codes (--bits), fewer words or vectors, or --encoder tiny; nothing was written"
+        )
     return container.replace_folder(directory, files, FILES)
 
 

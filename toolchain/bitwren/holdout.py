@@ -17,7 +17,8 @@ from .scoring import choose
 def leave_one_out(bundle: Bundle, texts: Sequence[str], progress: Progress = lambda step, done, total: None) -> NDArray[np.bool_]:
     """Of the documents that are asked, whether the best of the others means the same: has the same label, or answer.
 
-    Measured is what the table finds for a question that is like a document; nobody has to write questions for it.
+    Measured is what the table finds for a question that is like a document; nobody has to write questions for it. Too kind to a
+    table whose documents were drawn together: the one that is asked has helped to draw the others.
 
     :param texts: of the documents, by slot.
     :raises BitwrenError: when no two documents mean the same.

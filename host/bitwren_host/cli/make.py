@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwren import background, bundle, edit
+from bitwren.boards import find_board
 from bitwren.bundle import Bundle
 from bitwren.calibrate import FALSE_ACCEPT, Strangers
 from bitwren.corpus import read_corpus, read_lines, read_questions
@@ -62,6 +63,9 @@ store_text_option = click.option("--store-text", is_flag=True, help="Keep each d
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @output_option
+@click.option(
+    "--board", metavar="NAME", help="The board it is for, of 'bitwren boards' or a file: it is to have room for the bundle."
+)
 @click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
 @click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as far as the encoder goes.")
 @layout_option
@@ -118,6 +122,7 @@ store_text_option = click.option("--store-text", is_flag=True, help="Keep each d
 def build(
     corpus: Path,
     output: Path,
+    board: str | None,
     encoder: str,
     bits: int,
     layout: str,
@@ -140,6 +145,7 @@ def build(
     What is in the output's directory is replaced: so a bundle that was appended to and deleted from is made compact, too.
     """
     documents = read_corpus(corpus)
+    target = find_board(board) if board else None
     questions = read_questions(queries) if queries else None
     strangers = Strangers(read_lines(out_of_scope), known=True) if out_of_scope else Strangers(background.texts())
     folder = EncoderFolder.find(encoder)
@@ -161,7 +167,7 @@ def build(
         progress.done()
     if right is not None:
         _check_recall(right, min_recall)
-    size = bundle.write(made, output)
+    size = bundle.write(made, output, target)
     tell(output, made.table, effort, size)
 
 
