@@ -302,8 +302,8 @@ def write(bundle: Bundle, directory: Path, board: Board | None = None) -> int:
     size, room = sum(map(len, files.values())), board.limits.bundle_bytes if board else 0
     if board and 0 < room < size:
         raise BitwrenError(
-            f"the bundle takes {size:,} bytes, {size - room:,} more than {board.title} has room for: take fewer documents, shorter "
-            "codes (--bits), fewer words or vectors, or --encoder tiny; nothing was written"
+            f"the bundle takes {size:,} bytes, {size - room:,} more than {board.title} has room for: take fewer documents, "
+            "shorter codes (--bits), fewer words or vectors, or --encoder tiny; nothing was written"
         )
     return container.replace_folder(directory, files, FILES)
 

@@ -63,9 +63,7 @@ store_text_option = click.option("--store-text", is_flag=True, help="Keep each d
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @output_option
-@click.option(
-    "--board", metavar="NAME", help="The board it is for, of 'bitwren boards' or a file: it is to have room for the bundle."
-)
+@click.option("--board", metavar="NAME", help="Of 'bitwren boards', or a board file: it is to have room for the bundle.")
 @click.option("--encoder", default="base", show_default=True, help="A shipped encoder's name or an encoder's folder.")
 @click.option("--bits", default=512, show_default=True, help="Of a code: 64, 128, 256, 512 or 1024, as far as the encoder goes.")
 @layout_option
