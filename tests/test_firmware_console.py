@@ -54,6 +54,8 @@ def package() -> Iterator[ModuleType]:
         spec.loader.exec_module(module)
         importlib.import_module("bitwren_board.console")
         yield module
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bitwren_board"]:
+        del sys.modules[name]  # else the next one's parts are this one's
 
 
 class Sink:

@@ -37,7 +37,7 @@ def attempt(found):
     found["bitwren"] = True
     try:
         import bitwren
-        found["native"], found["notice"] = bitwren._load_core("auto")[1:]
+        found["native"], found["notice"] = bitwren.load_core("auto")[1:]
         from bitwren.console import find_bundle
         found["bundle"] = find_bundle()
     except ImportError:
