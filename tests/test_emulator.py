@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -154,9 +155,14 @@ while True:
     assert found % PICO_BLOCK == 4
     after = tmp_path / "after.img"
     with EmulatedPico(FIRMWARE, image, save_image=after) as board, PortLine(board.port) as line:
-        line.write(b"\n")
-        while line.readline(10) != b"[%d]" % (found // PICO_BLOCK):
-            pass
+        said = b""
+        for _ in range(30):  # a line that comes while the board still starts may be lost
+            line.write(b"\n")
+            with contextlib.suppress(LinkTimeout):
+                while (said := line.readline(2)) != b"[%d]" % (found // PICO_BLOCK):
+                    pass
+                break
+        assert said == b"[%d]" % (found // PICO_BLOCK)
     assert read_image(after.read_bytes(), "/note") == b"kept"
 
 
