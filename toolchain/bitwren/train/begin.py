@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..compiler import Teacher
 from ..container import PAGE
@@ -22,7 +23,7 @@ from . import TrainingError
 from .hyper import Hyper
 from .student import Weights, initial_kernel, initial_rows, initial_weights
 from .texts import Floats, principal_components
-from .vocabulary import learn_pieces, prune
+from .vocabulary import prune
 
 SIZE = 0.05
 """Mean magnitude of rows, by which Adam's learning rates are to be understood."""
@@ -72,9 +73,7 @@ def from_encoder(folder: EncoderFolder, hyper: Hyper, vocabulary: Vocabulary, co
         return Begin(name, vocabulary, Weights(rows, kernel, bias), kept=True)
     contributions = rows @ kernel
     pieces = np.stack([contributions[ids].sum(axis=0) for ids in readings(folder.vocabulary, vocabulary)])
-    uses = np.zeros(len(vocabulary))
-    for word, count in counts.items():
-        np.add.at(uses, vocabulary.tokens([word]), count)
+    uses = _uses(vocabulary, counts)
     # Square roots of counts as weights of the rows: of a sum's variance, each token has the share that its count gives it.
     _, directions = principal_components(pieces * np.sqrt(uses / max(uses.sum(), 1) + 1e-6)[:, None], hyper.dims)
     found = np.zeros((len(pieces), hyper.dims), dtype=np.float32)
@@ -92,10 +91,7 @@ def from_nothing(vocabulary: Vocabulary, hyper: Hyper, counts: Counter[bytes], t
         rows = (0.2 * SIZE * random.normal(size=(len(vocabulary), hyper.dims))).astype(np.float32)
         return Begin("random rows", vocabulary, initial_weights(rows, hyper, random))
     pieces = [piece.decode("utf-8", "replace") for piece in (*vocabulary.starts, *vocabulary.continuations)]
-    uses = np.zeros(len(vocabulary), dtype=np.int64)
-    for word, count in counts.items():
-        np.add.at(uses, vocabulary.tokens([word]), count)
-    rows = initial_rows(teacher.embed(pieces, "vocabulary"), uses, hyper.dims)
+    rows = initial_rows(teacher.embed(pieces, "vocabulary"), _uses(vocabulary, counts), hyper.dims)
     return Begin(f"{teacher.name}'s words", vocabulary, initial_weights(rows, hyper, random))
 
 
@@ -142,9 +138,12 @@ def known_pieces(vocabulary: Vocabulary) -> list[str]:
     return [piece.decode() for piece in vocabulary.starts] + [f"##{piece.decode()}" for piece in vocabulary.continuations]
 
 
-def own_pieces(counts: Counter[bytes], pieces: int) -> list[str]:
-    """Pieces learnt from the words of a corpus."""
-    return learn_pieces(counts, pieces)
+def _uses(vocabulary: Vocabulary, counts: Counter[bytes]) -> NDArray[np.int64]:
+    """How often each piece is read, int64 [V]."""
+    uses = np.zeros(len(vocabulary), dtype=np.int64)
+    for word, count in counts.items():
+        np.add.at(uses, vocabulary.tokens([word]), count)
+    return uses
 
 
 def sized(rows: Floats) -> Floats:

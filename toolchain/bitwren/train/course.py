@@ -18,7 +18,7 @@ from ..encoder import EncoderFolder
 from ..errors import VectorError
 from ..lower import read_head
 from . import TrainingError, need, require, silence
-from .begin import Begin, from_encoder, from_nothing, known_pieces, own_pieces, pieces_within
+from .begin import Begin, from_encoder, from_nothing, known_pieces, pieces_within
 from .fit import calibration_inputs, encoder_settings
 from .heldout import represented
 from .hyper import Hyper
@@ -28,7 +28,7 @@ from .loop import Objectives
 from .quantize import export_head, quantize_rows
 from .teacher import OwnTeacher
 from .texts import Texts
-from .vocabulary import tokenize
+from .vocabulary import learn_pieces, tokenize
 
 EVERYDAY = 6000
 """Everyday texts beside a corpus's."""
@@ -156,7 +156,7 @@ def beginning(folder: EncoderFolder | None, taught: Lessons, hyper: Hyper, wish:
     counts = word_counts(taught)
     if folder is not None and wish.flash is None:
         return from_encoder(folder, hyper, folder.vocabulary, counts, wish.seed)
-    learnt = own_pieces(counts, LEARNT_PIECES) + (known_pieces(folder.vocabulary) if folder else [])
+    learnt = learn_pieces(counts, LEARNT_PIECES) + (known_pieces(folder.vocabulary) if folder else [])
     vocabulary = pieces_within(wish.flash or 1 << 20, hyper, list(dict.fromkeys(learnt)), counts)
     if folder is not None:
         return from_encoder(folder, hyper, vocabulary, counts, wish.seed)

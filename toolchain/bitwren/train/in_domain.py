@@ -74,16 +74,17 @@ def study(
         say(f"going on after epoch {facts['epoch']}" + (" of the last pass" if facts["phase"] == "all" else ""))
     held = hold_out(taught, targets, course.held_out, np.random.default_rng([course.seed, 7])) if course.held_out else None
     best = course.hyper.epochs
+    everything = np.arange(len(taught.texts))
+    ids, offsets = tokenize(begin.vocabulary, taught.texts)
+    beside = directions(begin, ids, offsets, targets, course.hyper)
     if held is not None:
-        everything = np.arange(len(taught.texts))
         part, chosen = taught.without(held.asked), np.setdiff1d(everything, held.asked)
-        ids, offsets = tokenize(begin.vocabulary, taught.texts)
         scores = [float(score) for score in facts["scores"]]
         if not scores:
             scores.append(gain(begin.weights, course.hyper, ids, offsets, held))
             say(f"before: {100 * scores[0]:.1f} (nDCG@10 of {len(held.asked)} held-out texts, %)")
         if facts["phase"] == "search":
-            loop = _loop(begin, taught, targets, course)
+            loop = _loop(begin, everything, beside, course)
             _restore(loop, arrays)
             for epoch in range(int(facts["epoch"]), course.hyper.epochs):
                 if epoch - int(np.argmax(scores)) >= course.patience:
@@ -95,10 +96,10 @@ def study(
             facts, arrays = {"phase": "all", "epoch": 0, "scores": scores}, {}
         best = int(np.argmax(scores))
         say(f"best after {best} epochs: {100 * scores[best]:.1f}; now with nothing held out")
-    loop = _loop(begin, taught, targets, course)
+    loop = _loop(begin, everything, beside, course)
     _restore(loop, arrays)
     for epoch in range(int(facts["epoch"]), best):
-        say(_epoch(loop, taught, np.arange(len(taught.texts)), begin, targets, course, epoch))
+        say(_epoch(loop, taught, everything, begin, targets, course, epoch))
         _save(saved, of, facts | {"phase": "all", "epoch": epoch + 1}, loop)
     if held is None:
         return Learnt(loop.weights(), best)
@@ -118,27 +119,30 @@ def fingerprint(begin: Begin, taught: Lessons, targets: NDArray[np.float16], cou
     return digest.hexdigest()
 
 
-def directions(begin: Begin, taught: Lessons, targets: NDArray[np.float16], hyper: Hyper) -> tuple[Floats, Floats] | None:
+def directions(
+    begin: Begin, ids: NDArray[np.int32], offsets: NDArray[np.int64], targets: NDArray[np.float16], hyper: Hyper
+) -> tuple[Floats, Floats] | None:
     """Mean [T] and directions [T, C] of the teacher's embeddings, beside which outputs are taught; None without a teacher.
 
     Principal components; where an encoder's own weights are the beginning, turned to lie as its outputs do (the orthogonal
     Procrustes problem, Schoenemann 1966), so that it need not unlearn where its outputs are.
+
+    :param ids: of the lessons' texts, and :param offsets: as :func:`.vocabulary.tokenize` gives them.
     """
     if not targets.shape[1]:
         return None
     mean, found = principal_components(targets, max(hyper.dims, hyper.outputs))
     if begin.kept and hyper.outputs == hyper.dims == found.shape[1]:
-        ids, offsets = tokenize(begin.vocabulary, taught.texts)
-        lie = represented(begin.weights, hyper, ids, offsets, np.arange(len(taught.texts)))
+        lie = represented(begin.weights, hyper, ids, offsets, np.arange(len(targets)))
         cross = ((targets.astype(np.float32) - mean) @ found).T @ (lie - lie.mean(axis=0))
         left, _, right = np.linalg.svd(cross)
         found = np.ascontiguousarray(found @ (left @ right), dtype=np.float32)
     return mean, found
 
 
-def _loop(begin: Begin, taught: Lessons, targets: NDArray[np.float16], course: Course) -> Loop:
-    steps = course.hyper.epochs * max(1, len(taught.texts) // course.hyper.batch)
-    return Loop(begin.weights, course.hyper, course.objectives, directions(begin, taught, targets, course.hyper), steps)
+def _loop(begin: Begin, texts: NDArray[np.intp], beside: tuple[Floats, Floats] | None, course: Course) -> Loop:
+    steps = course.hyper.epochs * max(1, len(texts) // course.hyper.batch)
+    return Loop(begin.weights, course.hyper, course.objectives, beside, steps)
 
 
 def _epoch(
