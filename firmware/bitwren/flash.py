@@ -3,13 +3,9 @@
 Stock MicroPython never writes there; `bitwren image` does, before the board is flashed.
 """
 
-from struct import unpack_from
-
 from . import messages
 from .messages import Error
-from .storage import FLASH, XIP, flash_address
-
-_PAGE = 4096
+from .storage import FLASH, PAGE, XIP, flash_address, size_within
 
 
 class InFlash:
@@ -18,15 +14,7 @@ class InFlash:
     def __init__(self, uctypes, path, magic, address, end):
         """Find the file's size, checked against where the filesystem begins, in its first bytes."""
         self._uctypes, self.address, self.path = uctypes, address, path
-        room = end - address
-        if room < _PAGE:
-            raise Error(messages.bad_file(path, messages.READ))
-        head = uctypes.bytearray_at(address, 12)
-        if head[:4] != magic:
-            raise Error(messages.bad_file(path, messages.MAGIC))
-        self.size = unpack_from("<I", head, 8)[0]
-        if not _PAGE <= self.size <= room or self.size % _PAGE:
-            raise Error(messages.bad_file(path, messages.READ))
+        self.size = size_within(end - address, lambda: uctypes.bytearray_at(address, 12), magic, path)
 
     def ways(self):
         """Ways of reading, best first, each with what makes a source for native code."""
@@ -55,7 +43,7 @@ def files(path):
         address = -1
     if address is None:
         raise Error(messages.no_bundle_in_flash(XIP, end))
-    if not XIP <= address < end or (address - XIP) % _PAGE:
+    if not XIP <= address < end or (address - XIP) % PAGE:
         raise Error(messages.no_address(given, XIP, end))
     encoder = InFlash(uctypes, path + "/encoder.bwe", b"BWE1", address, end)
     return encoder, InFlash(uctypes, path + "/table.bwt", b"BWT1", address + encoder.size, end)
@@ -83,7 +71,7 @@ def _gap():
 def _find(uctypes, end):
     """The address of the first page that begins as an encoder does; None where no page does."""
     flash = uctypes.bytearray_at(XIP, end - XIP)
-    for at in range(0, len(flash), _PAGE):
+    for at in range(0, len(flash), PAGE):
         if flash[at : at + 4] == b"BWE1":
             return XIP + at
     return None

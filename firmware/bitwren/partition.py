@@ -3,14 +3,11 @@
 MicroPython does not map partitions, and reads any bytes of them without a filesystem.
 """
 
-from struct import unpack_from
-
 from . import messages
 from .messages import Error
-from .storage import PARTITION
+from .storage import PARTITION, size_within
 
 LABEL = "bitwren"  # of the one that is looked for
-_PAGE = 4096
 
 
 class InPartition:
@@ -21,16 +18,7 @@ class InPartition:
         self._partition, self._offset, self._window = partition, offset, window
         self._block = partition.ioctl(5, 0)
         self.path = path
-        room = partition.info()[3] - offset
-        if room < _PAGE:
-            raise Error(messages.bad_file(path, messages.READ))
-        head = bytearray(12)
-        self._fill(0, head)
-        if head[:4] != magic:
-            raise Error(messages.bad_file(path, messages.MAGIC))
-        self.size = unpack_from("<I", head, 8)[0]
-        if not _PAGE <= self.size <= room or self.size % _PAGE:
-            raise Error(messages.bad_file(path, messages.READ))
+        self.size = size_within(partition.info()[3] - offset, self._head, magic, path)
 
     def ways(self):
         """Ways of reading, best first, each with what makes a source for native code."""
@@ -53,6 +41,11 @@ class InPartition:
             return 0
 
         return read, window, self.size
+
+    def _head(self):
+        head = bytearray(12)
+        self._fill(0, head)
+        return head
 
     def _fill(self, offset, buffer):
         """Bytes of the file from `offset` on."""

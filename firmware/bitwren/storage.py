@@ -6,11 +6,13 @@ What the native module takes as a *source*: a buffer; (extents, size) for pieces
 
 import gc
 import os
+from struct import unpack_from
 
 from . import littlefs, messages
 from .messages import Error
 
 XIP = 0x10000000  # where rp2 chips map their flash
+PAGE = 4096  # what files of a bundle are whole numbers of
 WINDOW = 4096  # more saves few reads: a table is read from front to back, an encoder in small pieces
 KINDS = ("mapped", "ram", "file", "partition")
 PARTITION, FLASH = "partition:", "flash:"  # begin a path that names a partition, or an address of mapped flash
@@ -165,6 +167,22 @@ def flash_address(flash, length, uctypes):
         if address >= XIP and uctypes.bytearray_at(address, len(first)) == first:
             return address
     return None
+
+
+def size_within(room, head, magic, path):
+    """The size of a bundle's file that lies outside a filesystem: what its first bytes say, checked against `room`.
+
+    :param head: gives its first 12 bytes; not called where there is no room for a file.
+    """
+    if room < PAGE:
+        raise Error(messages.bad_file(path, messages.READ))
+    first = head()
+    if first[:4] != magic:
+        raise Error(messages.bad_file(path, messages.MAGIC))
+    size = unpack_from("<I", first, 8)[0]
+    if not PAGE <= size <= room or size % PAGE:
+        raise Error(messages.bad_file(path, messages.READ))
+    return size
 
 
 def absolute(path):
